@@ -1,0 +1,313 @@
+package ring
+
+import (
+	"context"
+	"math/bits"
+	"sync"
+)
+
+// Lane runs jobs that block, on a bounded number of worker goroutines, in the
+// order in which they were submitted. It has a worker only while it has a job:
+// an idle lane is no goroutine, and takes no CPU.
+//
+// Each submitted job is given back exactly once: to done when it has run, or
+// by Withdraw or Close, and then it never runs. A call that hangs keeps its
+// worker, and nothing else, until the kernel lets go of it.
+//
+// done is called on the worker's goroutine, with no lock held; it may call
+// anything of the Lane but Join. It must not block: its worker takes no other
+// job meanwhile. If it panics the lane counts the worker out, starts another
+// for the jobs that wait, and lets the panic go on. The lane does not recover
+// it: a job whose answer got lost is a broken promise, and nothing above a
+// worker could mend it, so the program ends with the stack of the culprit.
+//
+// A Lane may be used by any number of goroutines.
+type Lane struct {
+	workers, backlog int
+	done             func(*Job)
+	// perform is Job.run; tests put a gate here.
+	perform func(*Job, *scratch)
+	// start is l.work, bound once: a go statement without arguments allocates
+	// nothing.
+	start func()
+	// scratches keeps the buffers of workers that left, until the next garbage
+	// collection.
+	scratches sync.Pool
+
+	mu     sync.Mutex
+	queue  jobQueue
+	closed bool
+	// alive is how many workers there are. Some are running a job, some were
+	// started and have not looked at the queue yet; the others are in done.
+	alive, running, starting int
+	// idle is closed and dropped when the last worker leaves; nil if nobody
+	// asked.
+	idle chan struct{}
+}
+
+// NewLane makes an idle lane of so many workers at most, and so many jobs at
+// most that wait for one. See [Lane] for done.
+func NewLane(workers, backlog int, done func(*Job)) *Lane {
+	if workers < 1 || backlog < 0 || done == nil {
+		panic(&InvariantError{What: "a lane needs a worker, a backlog and somebody to give jobs to"})
+	}
+	l := &Lane{workers: workers, backlog: backlog, done: done, perform: (*Job).run}
+	l.start = l.work
+	l.scratches.New = func() any { return new(scratch) }
+	l.queue.init(backlog)
+	return l
+}
+
+// Submit takes the job and returns at once. It reports false, and leaves the
+// job with the caller, when the lane is closed, or has as many unfinished jobs
+// as it has workers and places to wait. A job counts as finished before done
+// is called with it: whoever submits the next one on being told is not refused
+// for the sake of the last.
+func (l *Lane) Submit(j *Job) bool {
+	l.mu.Lock()
+	if j.waiting {
+		l.mu.Unlock()
+		panic(&InvariantError{What: "a job was submitted while it waits in a lane"})
+	}
+	if l.closed || l.running+l.queue.len >= l.workers+l.backlog {
+		l.mu.Unlock()
+		return false
+	}
+	l.queue.push(j)
+	hire := l.hire()
+	l.mu.Unlock()
+	if hire {
+		go l.start()
+	}
+	return true
+}
+
+// Withdraw takes back a job that still waits: it reports true, the job will
+// never run, and done is not called with it. It reports false when no job of
+// that name waits; it may be running, or finished, or never have been.
+func (l *Lane) Withdraw(u UserData) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j := l.queue.find(u)
+	if j == nil {
+		return false
+	}
+	l.queue.remove(j)
+	return true
+}
+
+// Waiting is how many jobs no worker has taken yet.
+func (l *Lane) Waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.queue.len
+}
+
+// Running is how many jobs are in their call.
+func (l *Lane) Running() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.running
+}
+
+// Close refuses all further jobs, and gives back those that wait, oldest
+// first. What runs goes on, and done is called with it; Idle and Join tell
+// when. Closing twice is allowed.
+func (l *Lane) Close() []*Job {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	jobs := make([]*Job, 0, l.queue.len)
+	for j := l.queue.pop(); j != nil; j = l.queue.pop() {
+		jobs = append(jobs, j)
+	}
+	return jobs
+}
+
+// Idle gives a channel that is closed once the lane has no worker, so that
+// done is not under way and all jobs submitted before have been given back. On
+// a lane that is not closed, that moment may have passed when the caller hears
+// of it.
+func (l *Lane) Idle() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.idle == nil {
+		l.idle = make(chan struct{})
+	}
+	idle := l.idle
+	if l.alive == 0 {
+		l.idleTell()
+	}
+	return idle
+}
+
+// Join waits for [Lane.Idle], or for the context's end, whose error it returns
+// then: a hung device may never let its worker go.
+func (l *Lane) Join(ctx context.Context) error {
+	select {
+	case <-l.Idle():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// hire reports whether a worker must be started now, and counts it in. A
+// worker that is in done does not count on as one that will come for the job:
+// it may be held up there.
+// REQUIRES: l.mu.
+func (l *Lane) hire() bool {
+	if l.alive == l.workers || l.queue.len <= l.starting {
+		return false
+	}
+	l.alive++
+	l.starting++
+	return true
+}
+
+// work is a worker's life. The lane owns it: alive counts it, Idle joins it.
+func (l *Lane) work() {
+	defer l.leave()
+	s := l.scratches.Get().(*scratch)
+	for j := l.first(); j != nil; j = l.take() {
+		l.perform(j, s)
+		l.finished()
+		l.done(j)
+	}
+	// Not after a panic: s is simply lost then.
+	l.scratches.Put(s)
+}
+
+func (l *Lane) first() *Job {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.starting--
+	return l.takeLocked()
+}
+
+func (l *Lane) take() *Job {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.takeLocked()
+}
+
+func (l *Lane) takeLocked() *Job {
+	j := l.queue.pop()
+	if j != nil {
+		l.running++
+	}
+	return j
+}
+
+func (l *Lane) finished() {
+	l.mu.Lock()
+	l.running--
+	l.mu.Unlock()
+}
+
+// leave counts a worker out. A worker that found the queue empty may leave it
+// filled again, and one whose done panicked or ended its goroutine leaves it as
+// it is: in both cases another one must come.
+func (l *Lane) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.alive--
+	if l.hire() {
+		go l.start()
+	}
+	if l.alive == 0 {
+		l.idleTell()
+	}
+}
+
+// idleTell tells who waits that there is no worker.
+// REQUIRES: l.mu.
+func (l *Lane) idleTell() {
+	if l.idle != nil {
+		close(l.idle)
+		l.idle = nil
+	}
+}
+
+// jobQueue holds the jobs that wait, in order of arrival, and finds them by
+// their user data. Both are links inside the jobs.
+type jobQueue struct {
+	len         int
+	first, last *Job
+	buckets     []*Job // a power of two of them
+	shift       uint
+}
+
+// bucketsMax keeps the index of a lane with a huge backlog small. Beyond it
+// Withdraw looks at a few jobs more.
+const bucketsMax = 1 << 14
+
+func (q *jobQueue) init(jobs int) {
+	n := min(max(jobs, 1), bucketsMax)
+	width := uint(bits.Len(uint(n - 1)))
+	q.buckets = make([]*Job, 1<<width)
+	q.shift = 64 - width
+}
+
+// bucket spreads user data by Fibonacci hashing: consecutive slots fall far
+// apart, and the upper bits of the product depend on all bits of u.
+func (q *jobQueue) bucket(u UserData) **Job {
+	return &q.buckets[uint64(u)*0x9e3779b97f4a7c15>>q.shift]
+}
+
+func (q *jobQueue) push(j *Job) {
+	j.waiting = true
+	j.prev, q.last = q.last, j
+	if j.prev != nil {
+		j.prev.next = j
+	} else {
+		q.first = j
+	}
+	head := q.bucket(j.UserData)
+	j.hashNext, *head = *head, j
+	if j.hashNext != nil {
+		j.hashNext.hashPrev = j
+	}
+	q.len++
+}
+
+// pop takes the oldest job, or nil.
+func (q *jobQueue) pop() *Job {
+	j := q.first
+	if j != nil {
+		q.remove(j)
+	}
+	return j
+}
+
+func (q *jobQueue) find(u UserData) *Job {
+	j := *q.bucket(u)
+	for j != nil && j.UserData != u {
+		j = j.hashNext
+	}
+	return j
+}
+
+func (q *jobQueue) remove(j *Job) {
+	if j.prev != nil {
+		j.prev.next = j.next
+	} else {
+		q.first = j.next
+	}
+	if j.next != nil {
+		j.next.prev = j.prev
+	} else {
+		q.last = j.prev
+	}
+	if j.hashPrev != nil {
+		j.hashPrev.hashNext = j.hashNext
+	} else {
+		*q.bucket(j.UserData) = j.hashNext
+	}
+	if j.hashNext != nil {
+		j.hashNext.hashPrev = j.hashPrev
+	}
+	j.next, j.prev, j.hashNext, j.hashPrev = nil, nil, nil, nil
+	j.waiting = false
+	q.len--
+}
