@@ -1,0 +1,160 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/ringmaster-io/ringmaster/messages"
+)
+
+// Client submits operations for goroutines that are no actors, and carries
+// what an operation actor needs to know of the subsystem. It is an owner of its
+// own: the handles that its operations make are closed when it is closed. It
+// may be used from any number of goroutines.
+//
+// To the actor system it is a Process: completions reach a waiting goroutine
+// directly, without an actor or a protoactor Future in between.
+type Client struct {
+	system *actor.ActorSystem
+	owner  *actor.PID
+	self   *actor.PID
+	seq    atomic.Uint64
+	idle   sync.Pool
+	closed atomic.Bool
+}
+
+// NewClient registers a further client of the ring owner at pid.
+func NewClient(system *actor.ActorSystem, pid *actor.PID) *Client {
+	c := &Client{system: system, owner: pid}
+	c.idle.New = func() any { return &waiter{done: make(chan struct{}, 1)} }
+	c.self, _ = system.ProcessRegistry.Add(clientProcess{c}, "ringmaster-client-"+system.ProcessRegistry.NextId())
+	return c
+}
+
+// PID is the ring owner's address: where actors send their Submit and Cancel.
+func (c *Client) PID() *actor.PID { return c.owner }
+
+// Owner is the identity under which the client's own operations run, for a
+// [messages.Give] to it.
+func (c *Client) Owner() *actor.PID { return c.self }
+
+// Close cancels what the client has in flight and closes its handles. Calls of
+// Await that are under way still return.
+func (c *Client) Close() {
+	if c.closed.Swap(true) {
+		return
+	}
+	c.system.Root.Send(c.owner, &ownerGone{pid: c.self})
+}
+
+// waiter is one goroutine in Await, with the storage of its whole exchange.
+type waiter struct {
+	submit     messages.Submit
+	completion messages.Completion
+	inspection *messages.Inspection
+	refused    error
+	done       chan struct{} // capacity 1: answering never blocks the runner
+}
+
+// Await performs one operation and waits for its end. When ctx ends first, it
+// asks for the operation's cancellation and goes on waiting: it returns only
+// when the operation's buffers are the caller's again, or with
+// [messages.ErrOutcomeUnknown] when they are forfeited. So a disk that hangs
+// holds the caller as pread(2) would. An operation that succeeds in spite of
+// the cancellation gives its result and no error.
+//
+// It must not be called from an actor's Receive, which it would block; actors
+// send a [messages.Submit] or use [SpawnOp].
+func Await[R any](ctx context.Context, c *Client, op messages.Operation[R]) (R, error) {
+	var none R
+	if err := context.Cause(ctx); err != nil {
+		return none, refusal(op, err, "")
+	}
+	w := c.idle.Get().(*waiter)
+	defer c.release(w)
+	seq := c.seq.Add(1)
+	w.submit = messages.Submit{
+		Op:      op,
+		ID:      messages.OpID{Owner: c.self, Seq: seq},
+		ReplyTo: c.self,
+		Token:   w,
+		Into:    &w.completion,
+	}
+	c.system.Root.Send(c.owner, &w.submit)
+	select {
+	case <-w.done:
+	case <-ctx.Done():
+		c.system.Root.Send(c.owner, &messages.Cancel{ID: w.submit.ID})
+		<-w.done
+	}
+	if w.refused != nil {
+		return none, w.refused
+	}
+	result, err := messages.Result[R](&w.completion)
+	if err != nil && ctx.Err() != nil {
+		return none, fmt.Errorf("%w (%w)", err, context.Cause(ctx))
+	}
+	return result, err
+}
+
+// Inspect asks the ring owner how it is.
+func (c *Client) Inspect(ctx context.Context) (*messages.Inspection, error) {
+	w := &waiter{done: make(chan struct{}, 1)}
+	c.system.Root.Send(c.owner, &messages.Inspect{ReplyTo: c.self, Token: w})
+	select {
+	case <-w.done:
+		return w.inspection, w.refused
+	case <-ctx.Done():
+		return nil, fmt.Errorf("inspecting the ring owner: %w", context.Cause(ctx))
+	}
+}
+
+// release clears what would keep the operation alive and keeps the storage. A
+// waiter whose memory is forfeited is not kept.
+func (c *Client) release(w *waiter) {
+	w.submit = messages.Submit{}
+	w.completion = messages.Completion{}
+	w.refused = nil
+	c.idle.Put(w)
+}
+
+// clientProcess is the client as the actor system sees it: answers come in on
+// the runner's goroutine, and waking the waiter is all that happens there.
+type clientProcess struct{ c *Client }
+
+var _ actor.Process = clientProcess{}
+
+// SendUserMessage wakes the goroutine that an answer is for.
+func (p clientProcess) SendUserMessage(_ *actor.PID, message any) {
+	switch m := actor.UnwrapEnvelopeMessage(message).(type) {
+	case *messages.Completion:
+		p.wake(m.Token, nil, nil)
+	case *messages.Refused:
+		p.wake(m.Token, m.Err, nil)
+	case *messages.Inspection:
+		p.wake(m.Token, nil, m)
+	}
+}
+
+func (clientProcess) wake(token any, refused error, inspection *messages.Inspection) {
+	w, ok := token.(*waiter)
+	if !ok {
+		return
+	}
+	w.refused, w.inspection = refused, inspection
+	w.done <- struct{}{}
+}
+
+// SendSystemMessage does nothing: a client is not supervised or watched.
+func (clientProcess) SendSystemMessage(*actor.PID, any) {}
+
+// Stop does nothing: see Client.Close.
+func (clientProcess) Stop(*actor.PID) {}
+
+// deliversAtOnce marks the process as one that neither blocks nor calls
+// foreign code when an answer is sent to it; see party.
+func (clientProcess) deliversAtOnce() {}

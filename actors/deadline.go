@@ -1,0 +1,89 @@
+package actors
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/ringmaster-io/ringmaster/ring"
+)
+
+// deadlines is the heap of the operations that have one, the nearest first.
+// The nearest alone has a kernel timer: a timer for each operation would cost
+// two entries more in every queue, and could not end one that the kernel has
+// not seen.
+type deadlines []*extra
+
+func (d deadlines) Len() int           { return len(d) }
+func (d deadlines) Less(i, j int) bool { return d[i].deadline.Before(d[j].deadline) }
+func (d deadlines) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].heapAt, d[j].heapAt = i, j
+}
+
+// Push implements heap.Interface.
+func (d *deadlines) Push(x any) {
+	item := x.(*extra)
+	item.heapAt = len(*d)
+	*d = append(*d, item)
+}
+
+// Pop implements heap.Interface.
+func (d *deadlines) Pop() any {
+	last := len(*d) - 1
+	item := (*d)[last]
+	(*d)[last] = nil
+	*d = (*d)[:last]
+	item.heapAt = -1
+	return item
+}
+
+func (e *engine) deadlineSet(i uint32, p *operation, at time.Time) {
+	x := p.more(i)
+	x.deadline = at
+	heap.Push(&e.heap, x)
+}
+
+func (e *engine) deadlineClear(p *operation) {
+	if p.extra != nil && p.extra.heapAt >= 0 {
+		heap.Remove(&e.heap, p.extra.heapAt)
+	}
+}
+
+// past reports whether an operation's deadline has come before it was issued.
+func (e *engine) past(i uint32) bool {
+	p := e.table.Payload(i)
+	return p.extra != nil && p.extra.heapAt >= 0 && !p.isClose() && !p.extra.deadline.After(time.Now())
+}
+
+// expire asks for the cancellation of what is past its deadline.
+func (e *engine) expire() {
+	now := time.Now()
+	for len(e.heap) > 0 && !e.heap[0].deadline.After(now) {
+		x := heap.Pop(&e.heap).(*extra)
+		e.cancelSlot(x.slot, reasonDeadline)
+	}
+}
+
+// timerWanted reports whether the nearest deadline has no kernel timer yet.
+func (e *engine) timerWanted(l *link) bool {
+	return len(e.heap) > 0 && (l.armed == 0 || e.heap[0].deadline.Before(l.armedAt))
+}
+
+// armTimer starts a kernel timer for the nearest deadline. Timers end by task
+// work of the thread that issued them, so it is the pinned one.
+func (e *engine) armTimer(l *link) {
+	if !e.timerWanted(l) {
+		return
+	}
+	e.timerSeq++
+	u := ring.MakeUserData(ring.KindTimer, 0, e.timerSeq)
+	request := ring.PrepTimeout(time.Until(e.heap[0].deadline))
+	if !l.kernel.Push(u, &request) {
+		return
+	}
+	l.requests++
+	if l.armed != 0 {
+		l.disarm = append(l.disarm, l.armed)
+	}
+	l.armed, l.armedAt = u, e.heap[0].deadline
+}

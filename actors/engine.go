@@ -1,0 +1,219 @@
+package actors
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"go.uber.org/zap"
+
+	"github.com/ringmaster-io/ringmaster/messages"
+	"github.com/ringmaster-io/ringmaster/ring"
+)
+
+// engine is all that outlives an incarnation of the ring owner: the lifecycle
+// map, the handles, the rings, the blocking lane, and what is owed to whom. It
+// is touched by the holder of the drive's token only, except where a field
+// says otherwise.
+type engine struct {
+	config Config
+	system *actor.ActorSystem
+	self   *actor.PID
+	drive  *drive
+	lane   *lane
+
+	table   *ring.Table[operation]
+	ids     map[opKey]uint32
+	parties parties
+	watched map[string][]*party // by the name under which they are watched
+	handles *ring.Handles[fileInfo]
+	devices map[uint64]*device
+
+	current  *link
+	links    []*link // the current one and those that are drained
+	epoch    uint64
+	failure  error // why there is no current one
+	ready    queue // may be issued by any thread
+	pinned   queue // may be issued by the pinned thread only
+	due      queue // have an answer to be sent
+	heap     deadlines
+	starved  []*party // were refused for want of room
+	readyLen int      // bytes that the ready reads will copy
+
+	// inHand is the Submit that is being taken: neither registered nor
+	// answered yet. It is what a panic would lose.
+	inHand      *messages.Submit
+	inHandFrom  *actor.PID
+	batchInHand []*messages.Submit
+
+	counters    messages.Counters
+	quarantined int
+	busy        bool // the kernel takes no submissions for the moment
+	busyTimer   *time.Timer
+	busyOver    atomic.Bool
+	timerSeq    uint64
+	entersGone  uint64 // of the rings that are closed
+
+	closing  stopping
+	graceful *time.Timer
+	graceUp  atomic.Bool
+	opened   chan error    // gets the outcome of the first start
+	answered chan struct{} // closed when, closing, everything is answered
+	closed   chan struct{} // closed when nothing is left
+	closers  sync.WaitGroup
+	watchers sync.WaitGroup
+	final    atomic.Pointer[messages.Counters]
+	worked   atomic.Uint64 // Completed, as it was at the end of the last turn
+}
+
+// opKey is an OpID as the map has it.
+type opKey struct {
+	owner uint32
+	seq   uint64
+}
+
+// stopping says how far the engine's end has come.
+type stopping uint8
+
+const (
+	// serving: Submits are accepted.
+	serving stopping = iota
+	// drained: no more; what is in flight is to end.
+	finishing
+	// cancelling: what is in flight was asked to stop.
+	cancelling
+	// stopped: everything is answered.
+	stopped
+	// gone: everything is released.
+	gone
+)
+
+func newEngine(config Config, system *actor.ActorSystem, d *drive) *engine {
+	e := &engine{
+		config:   config,
+		system:   system,
+		drive:    d,
+		table:    ring.NewTable[operation](min(config.InFlight+config.Queue, ring.SlotMax)),
+		ids:      make(map[opKey]uint32),
+		parties:  newParties(system),
+		watched:  make(map[string][]*party),
+		handles:  ring.NewHandles[fileInfo](),
+		devices:  make(map[uint64]*device),
+		ready:    queue{id: inReady},
+		pinned:   queue{id: inPinned},
+		due:      queue{id: inDue},
+		opened:   make(chan error, 1),
+		answered: make(chan struct{}),
+		closed:   make(chan struct{}),
+	}
+	e.lane = newLane(config.BlockingWorkers, 1<<30, d.wake)
+	return e
+}
+
+// supports reports whether the kernel has an operation. Without a ring nobody
+// knows, and the operation waits.
+func (e *engine) supports(code ring.Code) bool {
+	return e.current == nil || e.current.kernel.Supports(code)
+}
+
+func (e *engine) deviceOf(number uint64) *device {
+	d := e.devices[number]
+	if d == nil {
+		d = &device{}
+		e.devices[number] = d
+	}
+	return d
+}
+
+// fail gives a failpoint its chance.
+func (e *engine) fail(point Failpoint) {
+	if e.config.Failpoint != nil {
+		e.config.Failpoint(point, e.open())
+	}
+}
+
+// open is how many operations are accepted and not answered.
+func (e *engine) open() int {
+	return int(e.counters.Submitted - e.counters.Refused - e.counters.Completed)
+}
+
+// count gives the counters as they are now.
+func (e *engine) count() messages.Counters {
+	c := e.counters
+	c.Queued = e.ready.length + e.pinned.length + e.parked()
+	c.InFlight = e.open() - c.Queued
+	c.Quarantined = e.quarantined
+	c.Enters = e.entersGone
+	for _, l := range e.links {
+		c.Enters += l.kernel.Enters()
+	}
+	return c
+}
+
+// parked is how many operations wait for others on their handle. It is
+// counted when somebody asks.
+func (e *engine) parked() int {
+	n := 0
+	e.table.Each(func(i uint32, _ ring.State) {
+		if e.table.Payload(i).queue == inParked {
+			n++
+		}
+	})
+	return n
+}
+
+func (e *engine) inspect(m *messages.Inspect, sender *actor.PID) {
+	to := m.ReplyTo
+	if to == nil {
+		to = sender
+	}
+	p, _ := e.parties.resolve(to)
+	if p == nil {
+		e.counters.DeadReplies++
+		return
+	}
+	p.send(&messages.Inspection{
+		Token:    m.Token,
+		Counters: e.count(),
+		Backend:  "io_uring",
+		Epoch:    e.epoch,
+		Draining: max(len(e.links)-1, 0),
+		Handles:  e.handles.Live(),
+		Owners:   len(e.parties.byProcess),
+		Slots:    e.table.Made(),
+	})
+	e.tidy(p)
+}
+
+// unuse ends a reference to a party.
+func (e *engine) unuse(p *party) {
+	p.uses--
+	e.tidy(p)
+}
+
+// tidy forgets a party that nothing refers to and that is not watched.
+func (e *engine) tidy(p *party) {
+	if p != nil && p.uses == 0 && !p.watched && !p.gone {
+		e.parties.forget(p)
+	}
+}
+
+func (e *engine) logger() *zap.Logger { return e.config.Logger }
+
+// mask keeps the kernel from signalling what the runner sees anyway.
+func (e *engine) mask() {
+	for _, l := range e.links {
+		l.kernel.Mask()
+	}
+}
+
+// unmask lets it signal again, and reports whether something came meanwhile.
+func (e *engine) unmask() bool {
+	more := false
+	for _, l := range e.links {
+		l.kernel.Unmask()
+		more = l.kernel.Backlog() || more
+	}
+	return more
+}

@@ -1,0 +1,279 @@
+package actors
+
+import (
+	"slices"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/ringmaster-io/ringmaster/messages"
+	"github.com/ringmaster-io/ringmaster/ring"
+)
+
+// cancelWaiter is somebody who asked for a cancellation, and is told when the
+// last of the operations concerned has ended.
+type cancelWaiter struct {
+	reply     *party
+	result    messages.CancelResult
+	remaining int
+}
+
+// cancel takes a Cancel. It reaches only operations of the owner that it
+// names.
+func (e *engine) cancel(m *messages.Cancel, sender *actor.PID) {
+	id := m.ID
+	if id.Owner == nil {
+		id.Owner = sender
+	}
+	w := e.waiter(m.ReplyTo, id.Owner, m.Token)
+	w.result.ID = id
+	owner := e.parties.known(id.Owner)
+	if owner == nil {
+		e.tell(w)
+		return
+	}
+	i, open := e.ids[opKey{owner.index, id.Seq}]
+	if !open || id.Seq == 0 {
+		if id.Seq != 0 && id.Seq <= owner.lastSeq[seqHalf(id)] {
+			w.result.Outcome = messages.AlreadyDone
+		}
+		e.tell(w)
+		return
+	}
+	e.cancelFor(w, []uint32{i}, m.Abandon)
+}
+
+// cancelOwner takes a CancelOwner.
+func (e *engine) cancelOwner(m *messages.CancelOwner, sender *actor.PID) {
+	pid := m.Owner
+	if pid == nil {
+		pid = sender
+	}
+	w := e.waiter(m.ReplyTo, pid, m.Token)
+	w.result.ID.Owner = pid
+	e.cancelFor(w, e.operationsOf(e.parties.known(pid)), false)
+}
+
+func (e *engine) operationsOf(owner *party) []uint32 {
+	if owner == nil {
+		return nil
+	}
+	slots := make([]uint32, 0, owner.open)
+	for at := owner.ops; at != 0; at = e.table.Payload(at - 1).next {
+		slots = append(slots, at-1)
+	}
+	slices.Reverse(slots) // the oldest first
+	return slots
+}
+
+// cancelHandle takes a CancelHandle. Its Completions go to the operations' own
+// requesters.
+func (e *engine) cancelHandle(m *messages.CancelHandle, sender *actor.PID) {
+	w := e.waiter(m.ReplyTo, sender, m.Token)
+	f, err := e.handles.Find(m.Handle.ID(), m.Handle.Key())
+	if err != nil {
+		e.tell(w)
+		return
+	}
+	var slots []uint32
+	e.table.Each(func(i uint32, state ring.State) {
+		p := e.table.Payload(i)
+		if state != ring.Settling && !p.ended && (p.file == f || p.extra != nil && p.extra.file2 == f) {
+			slots = append(slots, i)
+		}
+	})
+	e.cancelFor(w, slots, false)
+}
+
+func (e *engine) waiter(replyTo, otherwise *actor.PID, token any) *cancelWaiter {
+	if replyTo == nil {
+		replyTo = otherwise
+	}
+	w := &cancelWaiter{result: messages.CancelResult{Token: token}}
+	if w.reply, _ = e.parties.resolve(replyTo); w.reply != nil {
+		w.reply.uses++
+	}
+	return w
+}
+
+// cancelFor asks for the cancellation of some operations on behalf of w.
+func (e *engine) cancelFor(w *cancelWaiter, slots []uint32, abandon bool) {
+	w.remaining, w.result.Count = len(slots), len(slots)
+	if len(slots) == 0 {
+		e.tell(w)
+		return
+	}
+	w.result.Outcome = messages.Cancelled
+	for _, i := range slots {
+		x := e.table.Payload(i).more(i)
+		x.waiters = append(x.waiters, w)
+	}
+	for _, i := range slots {
+		if abandon {
+			e.orphan(i)
+			continue
+		}
+		e.cancelSlot(i, reasonCancel)
+	}
+}
+
+// told is for those who wait for an operation that has ended.
+func (e *engine) told(waiters []*cancelWaiter) {
+	for _, w := range waiters {
+		if w.remaining--; w.remaining == 0 {
+			e.tell(w)
+		}
+	}
+}
+
+func (e *engine) tell(w *cancelWaiter) {
+	if w.reply == nil {
+		e.counters.DeadReplies++
+		return
+	}
+	result := w.result
+	w.reply.send(&result)
+	e.unuse(w.reply)
+}
+
+// cancelSlot asks for the cancellation of one operation. A Close is not
+// stopped by anything: the descriptor would stay behind.
+func (e *engine) cancelSlot(i uint32, why reason) {
+	p := e.table.Payload(i)
+	if p.isClose() {
+		return
+	}
+	if e.table.State(i) == ring.Queued {
+		e.dequeue(i)
+	}
+	if p.why == reasonNone {
+		p.why = why
+	}
+	e.apply(i, e.table.Apply(i, ring.Cancel))
+}
+
+// orphan is for an operation that nobody waits for any more. What the kernel
+// can see of it stays in its request.
+func (e *engine) orphan(i uint32) {
+	p := e.table.Payload(i)
+	e.counters.Orphaned++
+	if p.isClose() {
+		e.unlink(i, p) // it goes on, and its answer is for whom it may concern
+		return
+	}
+	switch e.table.State(i) {
+	case ring.Queued, ring.Due, ring.Forfeited:
+		e.dequeue(i)
+	}
+	p.submit = nil
+	e.unlink(i, p)
+	e.apply(i, e.table.Apply(i, ring.Orphan))
+}
+
+// ask has the kernel asked to cancel an operation, or takes it back from the
+// blocking lane if it has not begun there. One that has begun goes on to its
+// end.
+func (e *engine) ask(i uint32, p *operation) {
+	if p.class == classLane {
+		u, outstanding := e.table.Outstanding(i)
+		if outstanding && e.lane.Withdraw(u) {
+			e.apply(i, e.table.Completed(u, ring.TakeBack))
+		}
+		return
+	}
+	if p.link != nil {
+		p.link.unasked = append(p.link.unasked, i)
+	}
+}
+
+// askKernel pushes the cancels that are wanted. A slot in the list may be
+// another operation's by now; if that is to be cancelled too, it is asked
+// twice, which does no harm.
+func (e *engine) askKernel(l *link) {
+	if !l.wantsToAsk() {
+		return
+	}
+	for len(l.disarm) > 0 {
+		request := ring.PrepCancel(l.disarm[0])
+		if !l.kernel.Push(ring.MakeUserData(ring.KindInternal, 0, 1), &request) {
+			return
+		}
+		l.requests++
+		l.disarm = l.disarm[1:]
+	}
+	for len(l.unasked) > 0 {
+		if !e.askOne(l, l.unasked[0]) {
+			return
+		}
+		l.unasked = l.unasked[1:]
+	}
+	l.unasked, l.disarm = nil, nil
+}
+
+// askOne pushes one cancel, and reports false when there was no room.
+func (e *engine) askOne(l *link, i uint32) bool {
+	target, outstanding := e.table.Outstanding(i)
+	state := e.table.State(i)
+	if !outstanding || state != ring.Cancelling && state != ring.Cancelled || e.table.Payload(i).link != l {
+		return true
+	}
+	u, ok := e.table.IssueCancel(i)
+	if !ok {
+		return true // one is on its way
+	}
+	request := ring.PrepCancel(target)
+	if !l.kernel.Push(u, &request) {
+		e.table.Completed(u, 0)
+		return false
+	}
+	l.requests++
+	return true
+}
+
+// terminated is for a watched actor that has stopped: its operations are
+// cancelled, its handles closed, and what is queued in its name is refused.
+func (e *engine) terminated(who *actor.PID) {
+	for _, p := range slices.Clone(e.watched[who.Id]) {
+		if process, alive := e.system.ProcessRegistry.Get(p.pid); alive && process == p.process {
+			continue // somebody else's word; the actor lives
+		}
+		e.unwatch(p)
+		e.parties.bury(p, e.drive.posted())
+		e.parties.forget(p)
+		e.end(p)
+		for _, i := range e.operationsOf(p) {
+			e.orphan(i)
+		}
+	}
+}
+
+func (e *engine) unwatch(p *party) {
+	rest := slices.DeleteFunc(e.watched[p.pid.Id], func(other *party) bool { return other == p })
+	if len(rest) == 0 {
+		delete(e.watched, p.pid.Id)
+		return
+	}
+	e.watched[p.pid.Id] = rest
+}
+
+// end closes a party's handles and has it submit nothing more.
+func (e *engine) end(p *party) {
+	p.gone = true
+	for p.files != nil {
+		e.closeFile(p.files)
+	}
+}
+
+// ownerGone is what a Client that is closed sends. Unlike an actor that has
+// died it still takes its answers.
+type ownerGone struct{ pid *actor.PID }
+
+func (e *engine) ownerGone(m *ownerGone) {
+	p := e.parties.known(m.pid)
+	if p == nil {
+		return
+	}
+	e.end(p)
+	for _, i := range e.operationsOf(p) {
+		e.cancelSlot(i, reasonCancel)
+	}
+}

@@ -1,0 +1,286 @@
+package actors
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/ringmaster-io/ringmaster/messages"
+	"github.com/ringmaster-io/ringmaster/ring"
+)
+
+// reap takes the completions of all rings and reports whether there were any.
+//
+// A completion's place is given back to the kernel only after the lifecycle
+// map has it: if a panic comes in between it is seen once more, and then it is
+// stale.
+func (e *engine) reap() bool {
+	progress := false
+	for _, l := range e.links {
+		for {
+			cqe, ok := l.kernel.Peek()
+			if !ok {
+				break
+			}
+			if e.config.Failpoint != nil {
+				e.fail(FailReaping)
+			}
+			e.complete(l, cqe)
+			l.kernel.Advance()
+			progress = true
+		}
+	}
+	if progress {
+		e.busy = false
+	}
+	return progress
+}
+
+// complete is one CQE.
+func (e *engine) complete(l *link, cqe ring.CQE) {
+	e.counters.Reaped++
+	u := cqe.UserData
+	i, ok := e.table.Lookup(u)
+	if !ok {
+		e.completeOther(l, cqe)
+		return
+	}
+	if !cqe.More() {
+		l.requests--
+	}
+	if u.Kind() == ring.KindCancel {
+		e.apply(i, e.table.Completed(u, 0))
+		return
+	}
+	if cqe.More() {
+		e.apply(i, e.table.Completed(u, ring.Update))
+		return
+	}
+	l.operations--
+	p := e.table.Payload(i)
+	p.link = nil
+	e.finish(i, p, u, cqe.Res)
+}
+
+// completeOther is a CQE of no slot: of a timer or of a cancel of one, or of
+// something that is no more.
+func (e *engine) completeOther(l *link, cqe ring.CQE) {
+	switch cqe.UserData.Kind() {
+	case ring.KindTimer:
+		l.requests--
+		if cqe.UserData == l.armed {
+			l.armed = 0
+			e.expire()
+		}
+	case ring.KindInternal:
+		l.requests--
+	default:
+		e.counters.Stale++
+	}
+}
+
+// laneReap takes what has ended in the blocking lane.
+func (e *engine) laneReap() {
+	for _, job := range e.lane.take() {
+		i, ok := e.table.Lookup(job.UserData)
+		if !ok {
+			e.counters.Stale++
+			continue
+		}
+		e.finish(i, e.table.Payload(i), job.UserData, job.Res)
+	}
+}
+
+// finish is the terminal result of an operation's request.
+func (e *engine) finish(i uint32, p *operation, u ring.UserData, res int32) {
+	if e.table.State(i) == ring.Waiting && p.retry(res) {
+		e.table.Completed(u, ring.Retry)
+		e.enqueue(i)
+		return
+	}
+	if e.table.State(i) == ring.Quarantined || e.table.State(i) == ring.Forfeited {
+		e.quarantined--
+	}
+	p.res = p.total(res)
+	e.apply(i, e.table.Completed(u, ring.Done))
+}
+
+// retriesMax bounds how often one operation is issued anew.
+const retriesMax = 8
+
+// retry decides whether a result means that the operation has not been
+// performed yet, or in part only, and prepares the rest.
+func (p *operation) retry(res int32) bool {
+	if p.retries >= retriesMax {
+		return false
+	}
+	again := false
+	switch {
+	case p.class == classLane:
+	case p.request.NoWait:
+		again = p.retryWaiting(res)
+	case res == -int32(unix.ECANCELED) || res == -int32(unix.EINTR):
+		// Nobody asked for it: the thread that issued it has ended, and the
+		// kernel withdrew what had not begun.
+		p.class = classPinned
+		again = true
+	case res == -int32(unix.EAGAIN) && p.file != nil && p.file.Payload.kind == kindRegular:
+		p.class, p.request.Async = classPinned, true
+		again = true
+	}
+	if again {
+		p.retries++
+	}
+	return again
+}
+
+// retryWaiting is for a read that was told not to wait. Where it would have
+// had to, the pinned thread issues it again; where the file system cannot be
+// told so, a kernel worker waits for it, and for the next ones at once.
+func (p *operation) retryWaiting(res int32) bool {
+	switch {
+	case res == -int32(unix.EOPNOTSUPP):
+		p.file.Payload.device.noNowait = true
+		p.request.NoWait, p.request.Async = false, true
+	case res == -int32(unix.EAGAIN) || res == -int32(unix.ECANCELED) || res == -int32(unix.EINTR):
+		p.request.NoWait, p.class = false, classPinned
+	case p.request.Code == ring.CodeRead && res > 0 && int(res) < len(p.request.Buf):
+		// What was in memory, or all there is: only a read that may wait can
+		// tell.
+		p.partial += res
+		p.request.Buf = p.request.Buf[res:]
+		p.request.Off += uint64(res)
+		p.request.NoWait, p.class = false, classPinned
+	default:
+		return false
+	}
+	return true
+}
+
+// total is the result with what an earlier request of the operation has done:
+// that counts, even if the rest failed.
+func (p *operation) total(res int32) int32 {
+	if p.request.Code != ring.CodeRead || p.partial == 0 {
+		return res
+	}
+	return p.partial + max(res, 0)
+}
+
+// apply does what the lifecycle says is to be done for a slot.
+func (e *engine) apply(i uint32, effect ring.Effect) {
+	p := e.table.Payload(i)
+	if effect&ring.AnswerUnsubmitted != 0 {
+		p.res = -int32(unix.ECANCELED)
+	}
+	if effect&(ring.Answer|ring.AnswerUnsubmitted) != 0 {
+		e.ended(i, p)
+	}
+	if effect&(ring.Answer|ring.AnswerUnsubmitted|ring.AnswerUnknown) != 0 && p.queue != inDue {
+		e.push(&e.due, i)
+	}
+	if effect&ring.AskKernel != 0 {
+		e.ask(i, p)
+	}
+	if effect&ring.Undo != 0 {
+		e.undo(p)
+	}
+	if effect&ring.Release != 0 {
+		e.release(i, p)
+	}
+}
+
+// ended lets go of what an operation held while it could still happen.
+func (e *engine) ended(i uint32, p *operation) {
+	if p.ended {
+		return
+	}
+	p.ended = true
+	e.deadlineClear(p)
+	if p.turn {
+		p.turn = false
+		e.passTurn(p.direction())
+	}
+	if p.isClose() {
+		e.endClose(p)
+		return
+	}
+	if p.extra != nil {
+		e.drop(p.extra.file2)
+	}
+	e.drop(p.file)
+}
+
+// endClose is the end of a Close: the descriptor is closed, whatever the result
+// says, unless the Close was never performed.
+func (e *engine) endClose(p *operation) {
+	switch {
+	case p.file.Held(): // given up while it waited for others: the last of them closes it
+	case p.res == -int32(unix.ECANCELED):
+		e.discard(p.file)
+	default:
+		e.handles.Forget(p.file)
+	}
+}
+
+// passTurn issues the next operation of a stream's direction.
+func (e *engine) passTurn(d *direction) {
+	d.busy = false
+	if d.waiting.head == 0 {
+		return
+	}
+	i := d.waiting.head - 1
+	e.remove(&d.waiting, i)
+	d.busy = true
+	e.table.Payload(i).turn = true
+	e.enqueue(i)
+}
+
+// undo takes back what an operation brought that nobody waits for: a
+// descriptor must not stay open.
+func (e *engine) undo(p *operation) {
+	if p.res >= 0 && p.bringsDescriptor() {
+		e.counters.LateClosed++
+		e.closeFD(p.res)
+		p.res = -int32(unix.ECANCELED)
+	}
+}
+
+func (p *operation) bringsDescriptor() bool {
+	if p.class == classControl {
+		return p.partial != noDescriptor
+	}
+	return p.class != classLane && p.request.Code == ring.CodeOpen
+}
+
+// release frees the slot of an operation that has nothing outstanding.
+func (e *engine) release(i uint32, p *operation) {
+	e.ended(i, p)
+	e.unlink(i, p)
+	if !p.counted { // an orphan: its answer was owed to nobody
+		p.counted = true
+		e.counters.Completed++
+		e.counters.Cancelled++
+	}
+	reply, waiters := p.reply, p.takeWaiters()
+	e.table.Release(i)
+	e.told(waiters)
+	if reply != nil {
+		e.unuse(reply)
+	}
+}
+
+// unlink takes an operation out of its owner's list and of the identities.
+func (e *engine) unlink(i uint32, p *operation) {
+	owner := p.owner
+	if owner == nil {
+		return
+	}
+	p.owner = nil
+	e.ownerUnlink(owner, i)
+	if p.seq != 0 {
+		delete(e.ids, opKey{owner.index, p.seq})
+	}
+	if owner.wantsReady && owner.open <= e.config.OwnerQuota*3/4 {
+		owner.wantsReady = false
+		owner.send(&messages.Ready{})
+	}
+	e.unuse(owner)
+}

@@ -1,0 +1,209 @@
+package actors
+
+import (
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ringmaster-io/ringmaster/ring"
+)
+
+// turn performs all that can be done now: it issues what is queued, enters the
+// kernel, reaps, and sends what is due, until there is nothing left to do but
+// wait. On the pinned thread it issues the pinned queue as well.
+func (e *engine) turn(thread *pinnedThread) {
+	for {
+		e.laneReap()
+		e.expireLinks()
+		e.issue(thread)
+		e.enter()
+		progress := e.reap()
+		e.deliver()
+		if !progress && !e.issuable(thread) {
+			break
+		}
+	}
+	e.feed()
+	e.settle()
+	e.wakePinned()
+}
+
+// issuable reports whether another round would issue something.
+func (e *engine) issuable(thread *pinnedThread) bool {
+	if e.busy {
+		return false
+	}
+	for _, l := range e.links {
+		if l.wantsToAsk() {
+			return true
+		}
+	}
+	l := e.current
+	return l != nil && e.room() && (e.ready.head != 0 || e.pinned.head != 0 && thread != nil && thread == l.thread)
+}
+
+// room reports whether the kernel may have one more operation.
+func (e *engine) room() bool {
+	operations := 0
+	for _, l := range e.links {
+		operations += l.operations
+	}
+	return operations < e.config.InFlight
+}
+
+// issue pushes what is queued, as far as there is room.
+func (e *engine) issue(thread *pinnedThread) {
+	if e.busyOver.Load() {
+		e.busyOver.Store(false)
+		e.busy = false
+	}
+	if e.busy {
+		return
+	}
+	for _, l := range e.links {
+		e.askKernel(l)
+	}
+	l := e.current
+	if l == nil {
+		return
+	}
+	if thread != nil && thread == l.thread {
+		e.issueFrom(l, &e.pinned)
+		e.armTimer(l)
+	}
+	e.readyLen = 0
+	e.issueFrom(l, &e.ready)
+}
+
+// issueFrom pushes a queue's operations until it is empty, or the submission
+// queue or the kernel is full.
+func (e *engine) issueFrom(l *link, q *queue) {
+	for q.head != 0 && e.room() {
+		i := q.head - 1
+		p := e.table.Payload(i)
+		e.remove(q, i)
+		u := e.table.Issue(i)
+		if !l.kernel.Push(u, &p.request) {
+			e.table.Completed(u, ring.TakeBack)
+			e.pushFront(q, i)
+			return
+		}
+		p.link = l
+		l.requests++
+		l.operations++
+		if e.config.Failpoint != nil {
+			e.fail(FailEncoded)
+		}
+	}
+}
+
+// enter has each ring consume what was pushed.
+func (e *engine) enter() {
+	for _, l := range e.links {
+		if l.dead || l.kernel.Unsubmitted() == 0 && !l.kernel.Backlog() {
+			continue
+		}
+		e.enterOne(l)
+	}
+}
+
+func (e *engine) enterOne(l *link) {
+	if e.config.Failpoint != nil {
+		e.fail(FailBeforeEnter)
+	}
+	n, err := l.kernel.Enter()
+	e.counters.Published += uint64(n)
+	if e.config.Failpoint != nil {
+		e.fail(FailAfterEnter)
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, ring.ErrBusy):
+		e.takeBack(l)
+		e.backOff()
+	case l.draining:
+		// It can be reaped still. What it has not taken, it never will.
+		l.dead = true
+		e.takeBack(l)
+		e.logger().Error("ring that is being drained was lost", zap.Uint64("epoch", l.epoch), zap.Error(err))
+	default:
+		panic(err)
+	}
+}
+
+// takeBack takes what the kernel has not consumed out of the submission queue:
+// what stays there would be published by whoever enters next, and that may be
+// a thread which must not.
+func (e *engine) takeBack(l *link) {
+	var back []ring.UserData
+	l.kernel.TakeBack(func(u ring.UserData) { back = append(back, u) })
+	for k := len(back) - 1; k >= 0; k-- { // the oldest is to be first again
+		e.takenBack(l, back[k])
+	}
+}
+
+func (e *engine) takenBack(l *link, u ring.UserData) {
+	l.requests--
+	i, ok := e.table.Lookup(u)
+	if !ok {
+		if u == l.armed {
+			l.armed = 0
+		}
+		return
+	}
+	if u.Kind() == ring.KindCancel {
+		e.apply(i, e.table.Completed(u, 0))
+		if s := e.table.State(i); s == ring.Cancelling || s == ring.Cancelled {
+			l.unasked = append(l.unasked, i)
+		}
+		return
+	}
+	p := e.table.Payload(i)
+	p.link = nil
+	l.operations--
+	effect := e.table.Completed(u, ring.TakeBack)
+	if e.table.State(i) == ring.Queued {
+		e.requeueFront(i, p)
+	}
+	e.apply(i, effect)
+}
+
+func (e *engine) requeueFront(i uint32, p *operation) {
+	if p.class == classPinned {
+		e.pushFront(&e.pinned, i)
+		return
+	}
+	e.pushFront(&e.ready, i)
+}
+
+// backOffTime is how long the kernel is left alone that had no memory for a
+// request. Completions end it earlier.
+const backOffTime = time.Millisecond
+
+func (e *engine) backOff() {
+	e.busy = true
+	if e.busyTimer != nil {
+		e.busyTimer.Stop()
+	}
+	e.busyTimer = time.AfterFunc(backOffTime, func() {
+		e.busyOver.Store(true)
+		e.drive.wake()
+	})
+}
+
+// wakePinned calls the pinned thread when there is work that only it may
+// issue.
+func (e *engine) wakePinned() {
+	l := e.current
+	if l == nil || e.busy || e.pinned.head == 0 && !e.timerWanted(l) {
+		return
+	}
+	if e.pinned.head != 0 && !e.room() && !e.timerWanted(l) {
+		return // a completion will call again
+	}
+	if l.thread == nil {
+		l.thread = startPinned(e.drive, &e.watchers)
+	}
+	l.thread.call()
+}

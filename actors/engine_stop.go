@@ -1,0 +1,108 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ringmaster-io/ringmaster/ring"
+)
+
+// beginStop ends the intake. What is in flight is let end, or with cancel is
+// asked to stop, and given up after the grace.
+func (e *engine) beginStop(cancel bool) {
+	if e.closing == serving {
+		e.closing = finishing
+		e.logger().Info("shutting down", zap.Int("in_flight", e.open()))
+	}
+	if !cancel || e.closing >= cancelling {
+		return
+	}
+	e.closing = cancelling
+	e.repair()
+	e.table.Each(func(i uint32, state ring.State) {
+		if state != ring.Settling && state != ring.Quarantined {
+			e.cancelSlot(i, reasonShutdown)
+		}
+	})
+	e.graceful = time.AfterFunc(e.config.ShutdownGrace, func() {
+		e.graceUp.Store(true)
+		e.drive.wake()
+	})
+}
+
+// forfeitAll gives up whatever has not ended within the grace.
+func (e *engine) forfeitAll() {
+	e.table.Each(func(i uint32, state ring.State) {
+		p := e.table.Payload(i)
+		if p.isClose() && p.queue == inParked {
+			// It waits for operations that do not end; the last of them will
+			// close the descriptor.
+			e.dequeue(i)
+			e.apply(i, e.table.Apply(i, ring.Cancel))
+			return
+		}
+		e.forfeitSlot(i, state)
+	})
+	e.deliver()
+}
+
+// advanceStop takes the steps of the end whose time has come.
+func (e *engine) advanceStop() {
+	if e.closing < stopped && e.open() == 0 && e.due.head == 0 {
+		e.becomeStopped()
+	}
+	if e.closing == stopped && len(e.links) == 0 && e.table.Live() == 0 && e.handles.Live() == 0 && e.lane.closes.Load() == 0 {
+		e.becomeGone()
+	}
+}
+
+// becomeStopped: everything is answered. The handles are closed, and the rings
+// as soon as they are empty.
+func (e *engine) becomeStopped() {
+	e.closing = stopped
+	if e.graceful != nil {
+		e.graceful.Stop()
+	}
+	e.handles.Each(func(f *file) { e.closeFile(f) })
+	e.fence(false)
+	final := e.count()
+	e.final.Store(&final)
+	close(e.answered)
+	for _, l := range e.links {
+		e.askKernel(l)
+	}
+	e.enter()
+	e.reap()
+	e.closeDrained()
+}
+
+// closeDrained closes the rings that have nothing left.
+func (e *engine) closeDrained() {
+	kept := e.links[:0]
+	for _, l := range e.links {
+		if l.draining && l.requests == 0 {
+			e.closeLink(l)
+			continue
+		}
+		kept = append(kept, l)
+	}
+	clear(e.links[len(kept):])
+	e.links = kept
+}
+
+// becomeGone: nothing is left but the goroutines, which end now.
+func (e *engine) becomeGone() {
+	e.closing = gone
+	if e.busyTimer != nil {
+		e.busyTimer.Stop()
+	}
+	e.lane.Close()
+	go func() { // joined by whoever waits for closed
+		e.closers.Wait()
+		e.watchers.Wait()
+		_ = e.lane.Join(context.Background())
+		close(e.closed)
+	}()
+}

@@ -1,0 +1,284 @@
+package actors
+
+import (
+	"reflect"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/ringmaster-io/ringmaster/messages"
+	"github.com/ringmaster-io/ringmaster/ring"
+)
+
+// submit takes one Submit: it is registered, or refused, before this returns.
+// A panic in between leaves it in hand, for afterPanic to refuse.
+func (e *engine) submit(m *messages.Submit, sender *actor.PID) {
+	e.counters.Submitted++
+	e.inHand, e.inHandFrom = m, sender
+	if e.config.Failpoint != nil {
+		e.fail(FailTaken)
+	}
+	i, err := e.register(m, sender)
+	if err != nil {
+		e.refuse(m, sender, err)
+		return
+	}
+	e.inHand = nil
+	if e.config.Failpoint != nil {
+		e.fail(FailRegistered)
+	}
+	if e.past(i) {
+		e.cancelSlot(i, reasonDeadline)
+		return
+	}
+	e.dispatch(i)
+}
+
+// submitBatch takes many, each as if it had come alone.
+func (e *engine) submitBatch(m *messages.SubmitBatch, sender *actor.PID) {
+	e.batchInHand, e.inHandFrom = m.Submits, sender
+	for k, s := range m.Submits {
+		e.batchInHand = m.Submits[k+1:]
+		if s == nil {
+			e.counters.Strange++
+			continue
+		}
+		e.submit(s, sender)
+	}
+	e.batchInHand = nil
+}
+
+// register checks a Submit and gives it a slot. What it refuses leaves nothing
+// behind.
+func (e *engine) register(m *messages.Submit, sender *actor.PID) (uint32, error) {
+	owner, reply, err := e.partiesOf(m, sender)
+	if err != nil {
+		return 0, err
+	}
+	if err := e.admit(m, owner); err != nil {
+		e.tidy(owner)
+		e.tidy(reply)
+		return 0, err
+	}
+	i, ok := e.table.Add()
+	if !ok {
+		e.starve(owner)
+		return 0, messages.ErrOverloaded
+	}
+	p := e.table.Payload(i)
+	p.owner, p.reply = owner, reply
+	if err := e.encode(m.Op, i, p); err != nil {
+		e.table.Apply(i, ring.Orphan)
+		e.table.Release(i)
+		e.tidy(owner)
+		e.tidy(reply)
+		return 0, err
+	}
+	p.submit, p.seq = m, m.ID.Seq
+	owner.uses++
+	reply.uses++
+	e.ownerLink(owner, i)
+	if m.ID.Seq != 0 {
+		e.ids[opKey{owner.index, m.ID.Seq}] = i
+		owner.lastSeq[seqHalf(m.ID)] = max(owner.lastSeq[seqHalf(m.ID)], m.ID.Seq)
+	}
+	e.watch(owner)
+	if !m.Deadline.IsZero() {
+		e.deadlineSet(i, p, m.Deadline)
+	}
+	return i, nil
+}
+
+// partiesOf finds on whose behalf an operation runs, and who gets the answer.
+func (e *engine) partiesOf(m *messages.Submit, sender *actor.PID) (owner, reply *party, err error) {
+	pid := m.ID.Owner
+	if pid == nil {
+		pid = sender
+	}
+	owner, _ = e.parties.resolve(pid)
+	reply = owner
+	if m.ReplyTo != nil && m.ReplyTo != pid {
+		reply, _ = e.parties.resolve(m.ReplyTo)
+	}
+	if owner == nil || reply == nil || owner.gone {
+		e.tidy(owner)
+		e.tidy(reply)
+		return nil, nil, messages.ErrOwner
+	}
+	return owner, reply, nil
+}
+
+// admit decides what can be decided before an operation is looked at.
+func (e *engine) admit(m *messages.Submit, owner *party) error {
+	switch {
+	case e.closing != serving:
+		return messages.ErrStopped
+	case isNil(m.Op):
+		return messages.ErrNilMessage
+	case e.current == nil && e.failure != nil:
+		return messages.ErrUnavailable
+	case owner.open >= e.config.OwnerQuota:
+		owner.wantsReady = true
+		return messages.ErrQuota
+	}
+	if m.ID.Seq != 0 {
+		if _, taken := e.ids[opKey{owner.index, m.ID.Seq}]; taken {
+			return messages.ErrDuplicateID
+		}
+	}
+	return nil
+}
+
+// isNil finds a nil pointer in an Op as well.
+func isNil(op messages.Op) bool {
+	if op == nil {
+		return true
+	}
+	v := reflect.ValueOf(op)
+	return v.Kind() == reflect.Pointer && v.IsNil()
+}
+
+// starve remembers whom to tell when there is room again.
+func (e *engine) starve(owner *party) {
+	if !owner.starved {
+		owner.starved = true
+		owner.uses++
+		e.starved = append(e.starved, owner)
+	}
+}
+
+// feed tells those who were refused that there is room again.
+func (e *engine) feed() {
+	if len(e.starved) == 0 || e.table.Live() > (e.config.InFlight+e.config.Queue)*3/4 {
+		return
+	}
+	starved := e.starved
+	e.starved = nil
+	for _, p := range starved {
+		p.starved = false
+		p.send(&messages.Ready{})
+		e.unuse(p)
+	}
+}
+
+// watch has the owner's death told, if it is an actor and is not watched yet.
+func (e *engine) watch(p *party) {
+	if p.watched || !p.mortal {
+		return
+	}
+	p.watched = true
+	e.watched[p.pid.Id] = append(e.watched[p.pid.Id], p)
+	p.watch(e.self)
+}
+
+// refuse answers a Submit that was not accepted.
+func (e *engine) refuse(m *messages.Submit, sender *actor.PID, reason error) {
+	e.counters.Refused++
+	e.inHand = nil
+	pid := m.ID.Owner
+	if pid == nil {
+		pid = sender
+	}
+	to := m.ReplyTo
+	if to == nil {
+		to = pid
+	}
+	reply, _ := e.parties.resolve(to)
+	if reply == nil && sender != nil && sender != to {
+		reply, _ = e.parties.resolve(sender)
+	}
+	if reply == nil {
+		e.counters.DeadReplies++
+		return
+	}
+	if !reply.send(refusedOf(m, pid, reason)) {
+		e.counters.DeadReplies++
+	}
+	e.tidy(reply)
+}
+
+func refusedOf(m *messages.Submit, owner *actor.PID, reason error) *messages.Refused {
+	return &messages.Refused{
+		ID:    messages.OpID{Owner: owner, Seq: m.ID.Seq},
+		Token: m.Token,
+		Op:    m.Op,
+		Err:   refusal(m.Op, reason, ""),
+	}
+}
+
+// refusal is the error of a Refused.
+func refusal(op messages.Op, reason error, path string) error {
+	name := "operation"
+	if !isNil(op) {
+		name = op.Name()
+		path = pathOf(op)
+	}
+	return &messages.OpError{Op: name, Path: path, Err: reason, Why: messages.ErrRefused}
+}
+
+// dispatch brings a registered operation on its way.
+func (e *engine) dispatch(i uint32) {
+	p := e.table.Payload(i)
+	switch {
+	case p.class == classControl:
+		e.perform(i, p)
+	case p.isClose():
+		e.beginClose(i, p)
+	default:
+		e.inOrder(i, p)
+	}
+}
+
+// beginClose closes the handle at once; the descriptor follows when nothing is
+// in flight on it.
+func (e *engine) beginClose(i uint32, p *operation) {
+	e.fileUnlink(p.file)
+	if p.file.Close() {
+		e.enqueue(i)
+		return
+	}
+	e.push(&p.file.Payload.closing, i)
+}
+
+// inOrder queues an operation, behind the others of its direction if it is on
+// a stream.
+func (e *engine) inOrder(i uint32, p *operation) {
+	if d := p.direction(); d != nil {
+		if d.busy {
+			e.push(&d.waiting, i)
+			return
+		}
+		d.busy = true
+		p.turn = true
+	}
+	e.enqueue(i)
+}
+
+// enqueue hands an operation to whoever issues it.
+func (e *engine) enqueue(i uint32) {
+	p := e.table.Payload(i)
+	switch p.class {
+	case classLane:
+		p.extra.job.UserData = e.table.Issue(i)
+		e.counters.Blocking++
+		if !e.lane.Submit(p.extra.job) {
+			panic(&ring.InvariantError{What: "the blocking lane is closed before the engine"})
+		}
+	case classPinned:
+		e.push(&e.pinned, i)
+	default:
+		e.readyLen += len(p.request.Buf)
+		e.push(&e.ready, i)
+	}
+}
+
+// perform does what needs no kernel to wait for.
+func (e *engine) perform(i uint32, p *operation) {
+	u := e.table.Issue(i)
+	switch op := p.submit.Op.(type) {
+	case *messages.Adopt:
+		p.res, p.partial = performAdopt(op)
+	case *messages.Give:
+		p.res = e.performGive(op, p)
+	}
+	e.apply(i, e.table.Completed(u, ring.Done))
+}

@@ -1,0 +1,157 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"github.com/ringmaster-io/ringmaster/messages"
+)
+
+// The functions of this file are for goroutines; each is a few operations
+// through Await.
+
+// readChunk is how much ReadFile asks for where the file does not say its
+// size, and the room it leaves to notice the end of one that does.
+const readChunk = 32 << 10
+
+// ReadFile reads a whole file. The path is absolute.
+func ReadFile(ctx context.Context, c *Client, path string) (data []byte, err error) {
+	file, err := Await(ctx, c, &messages.Open{Path: path, Flags: os.O_RDONLY})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closeHandle(ctx, c, file)) }()
+	info, err := Await(ctx, c, &messages.Stat{Dir: file})
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return readAll(ctx, c, file, path, info)
+}
+
+func readAll(ctx context.Context, c *Client, file messages.Handle, path string, info *messages.Attributes) ([]byte, error) {
+	stream := !info.Mode.IsRegular()
+	data := make([]byte, 0, max(int(info.Size), 0)+512)
+	for {
+		if len(data) == cap(data) {
+			grown := make([]byte, len(data), 2*cap(data)+readChunk)
+			copy(grown, data)
+			data = grown
+		}
+		read := &messages.Read{Handle: file, Buf: data[len(data):cap(data)]}
+		if !stream {
+			read.Offset = int64(len(data))
+		}
+		part, err := Await(ctx, c, read)
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", path, err)
+		}
+		if len(part) == 0 {
+			return data, nil
+		}
+		data = data[:len(data)+len(part)]
+	}
+}
+
+// ReadFull reads until buf is full, from offset on; io.ErrUnexpectedEOF says
+// that the file ends before, and io.EOF that it ends at offset.
+func ReadFull(ctx context.Context, c *Client, file messages.Handle, buf []byte, offset int64) (int, error) {
+	total := 0
+	for total < len(buf) {
+		part, err := Await(ctx, c, &messages.Read{Handle: file, Buf: buf[total:], Offset: offset + int64(total)})
+		total += len(part)
+		switch {
+		case err != nil:
+			return total, err
+		case len(part) > 0:
+		case total == 0:
+			return 0, io.EOF
+		default:
+			return total, io.ErrUnexpectedEOF
+		}
+	}
+	return total, nil
+}
+
+// WriteFull writes all of buf at offset.
+func WriteFull(ctx context.Context, c *Client, file messages.Handle, buf []byte, offset int64) error {
+	for len(buf) > 0 {
+		n, err := Await(ctx, c, &messages.Write{Handle: file, Buf: buf, Offset: offset})
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return io.ErrShortWrite
+		}
+		buf, offset = buf[n:], offset+int64(n)
+	}
+	return nil
+}
+
+// WriteFile writes data to a file, which it creates with the given permission
+// bits or else truncates. A failure in between leaves a partial file; see
+// ReplaceFile. The path is absolute.
+func WriteFile(ctx context.Context, c *Client, path string, data []byte, perm fs.FileMode) error {
+	file, err := Await(ctx, c, &messages.Open{Path: path, Flags: os.O_WRONLY | os.O_CREATE | os.O_TRUNC, Mode: perm})
+	if err != nil {
+		return err
+	}
+	if err := WriteFull(ctx, c, file, data, 0); err != nil {
+		return errors.Join(fmt.Errorf("writing %s: %w", path, err), closeHandle(ctx, c, file))
+	}
+	return closeHandle(ctx, c, file)
+}
+
+// ReplaceFile replaces a file's content as one step: whoever opens the path
+// finds the old content or the new, whole, whatever fails in between, a power
+// cut included. It writes beside the file, syncs, renames, and syncs the
+// directory. On an error the old file is in place, unless the error is of the
+// last step, and says so. The path is absolute.
+func ReplaceFile(ctx context.Context, c *Client, path string, data []byte, perm fs.FileMode) error {
+	dir, err := Await(ctx, c, &messages.Open{Path: filepath.Dir(path), Flags: os.O_RDONLY | openDirectory})
+	if err != nil {
+		return err
+	}
+	name := filepath.Base(path)
+	err = replaceIn(ctx, c, dir, name, data, perm)
+	if err != nil {
+		err = fmt.Errorf("replacing %s: %w", path, err)
+	}
+	return errors.Join(err, closeHandle(ctx, c, dir))
+}
+
+func replaceIn(ctx context.Context, c *Client, dir messages.Handle, name string, data []byte, perm fs.FileMode) error {
+	temporary := fmt.Sprintf(".%s.%016x", name, rand.Uint64())
+	file, err := Await(ctx, c, &messages.Open{Dir: dir, Path: temporary, Flags: os.O_WRONLY | os.O_CREATE | os.O_EXCL, Mode: perm})
+	if err != nil {
+		return err
+	}
+	err = WriteFull(ctx, c, file, data, 0)
+	if err == nil {
+		_, err = Await(ctx, c, &messages.Fsync{Handle: file})
+	}
+	err = errors.Join(err, closeHandle(ctx, c, file))
+	if err == nil {
+		_, err = Await(ctx, c, &messages.Rename{OldDir: dir, OldPath: temporary, NewDir: dir, NewPath: name})
+	}
+	if err != nil {
+		_, undo := Await(context.WithoutCancel(ctx), c, &messages.Unlink{Dir: dir, Path: temporary})
+		return errors.Join(err, undo)
+	}
+	if _, err := Await(ctx, c, &messages.Fsync{Handle: dir}); err != nil {
+		return fmt.Errorf("the new file is in place, but syncing its directory failed: %w", err)
+	}
+	return nil
+}
+
+// closeHandle closes even when ctx has ended: a handle is not to be left open
+// because the caller gave up.
+func closeHandle(ctx context.Context, c *Client, file messages.Handle) error {
+	_, err := Await(context.WithoutCancel(ctx), c, &messages.Close{Handle: file})
+	return err
+}

@@ -1,0 +1,52 @@
+package actors
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/ringmaster-io/ringmaster/ring"
+)
+
+// link is one ring of the engine: the current one, or an earlier one that is
+// being drained.
+type link struct {
+	kernel ring.Kernel
+	epoch  uint64
+
+	// requests are those pushed and not completed, of every kind; operations
+	// among them count against the limit.
+	requests   int
+	operations int
+
+	draining bool
+	// dead: its enter fails for good. What it has may still complete.
+	dead bool
+	// overdue is set when a draining ring's time is up.
+	overdue   atomic.Bool
+	forfeited bool
+	timer     *time.Timer
+	// unasked are the slots whose operation the kernel is still to be asked to
+	// cancel, and disarm the timers.
+	unasked []uint32
+	disarm  []ring.UserData
+
+	thread *pinnedThread
+	// armed is the kernel timer that runs, and when it will end.
+	armed   ring.UserData
+	armedAt time.Time
+}
+
+// wantsToAsk reports whether there are cancels to be pushed.
+func (l *link) wantsToAsk() bool {
+	return !l.dead && (len(l.unasked) > 0 || len(l.disarm) > 0)
+}
+
+// completions is the size of the completion queue: each operation, and a
+// cancel for each, and the timers, so that it never overflows.
+func completions(c Config) uint32 {
+	n := uint32(64)
+	for n < uint32(2*c.InFlight+64) {
+		n *= 2
+	}
+	return n
+}

@@ -1,0 +1,206 @@
+package actors
+
+import (
+	"time"
+
+	"github.com/ringmaster-io/ringmaster/messages"
+	"github.com/ringmaster-io/ringmaster/ring"
+)
+
+// operation is the payload of a slot: all that belongs to one operation from
+// its Submit to its end. What the kernel can see of it is in request, which
+// nobody changes while the kernel has it.
+type operation struct {
+	request ring.Request
+	submit  *messages.Submit // nil once answered, or when nobody waits
+	owner   *party           // nil once the owner has stopped
+	reply   *party
+	link    *link // the ring that has it; nil in the blocking lane or a queue
+	file    *file
+	extra   *extra
+	seq     uint64 // of its OpID
+
+	next, prev   uint32 // in the owner's list, as slot+1
+	qnext, qprev uint32 // in a queue, as slot+1
+
+	res     int32 // result, as a CQE has it
+	partial int32 // bytes done by an earlier request; of an Adopt, the flags
+	class   class
+	queue   queueID
+	why     reason
+	retries uint8
+	turn    bool // it is the one of its direction that is issued
+	ended   bool // the kernel is done with it, and so are its files
+	counted bool // as completed
+}
+
+// extra is what few operations need.
+type extra struct {
+	slot     uint32
+	file2    *file
+	job      *ring.Job
+	deadline time.Time
+	heapAt   int // place in the deadline heap, or -1
+	waiters  []*cancelWaiter
+}
+
+// class says who may issue an operation's request.
+type class uint8
+
+const (
+	// classAnywhere: it ends inside the enter, or on a kernel worker; any
+	// thread may issue it.
+	classAnywhere class = iota
+	// classPinned: it ends by task work of the thread that issued it, which
+	// must therefore be one that is always there.
+	classPinned
+	// classLane: io_uring has no opcode for it.
+	classLane
+	// classControl: it is performed by the ring owner itself.
+	classControl
+)
+
+// reason is why an operation was asked to stop.
+type reason uint8
+
+const (
+	reasonNone reason = iota
+	reasonCancel
+	reasonDeadline
+	reasonShutdown
+	reasonRestart
+)
+
+// queueID says which list an operation's queue links are in.
+type queueID uint8
+
+const (
+	inNone queueID = iota
+	inReady
+	inPinned
+	inDue
+	inParked // in its handle's list: a stream's order, or a close that waits
+)
+
+// queue is a list of slots through the links in their payloads, so that
+// queueing allocates nothing and leaving it from the middle costs nothing.
+type queue struct {
+	id         queueID
+	head, tail uint32 // as slot+1
+	length     int
+}
+
+func (e *engine) push(q *queue, i uint32) {
+	p := e.table.Payload(i)
+	if p.queue != inNone {
+		panic(&ring.InvariantError{What: "operation is in two queues"})
+	}
+	p.queue, p.qprev, p.qnext = q.id, q.tail, 0
+	if q.tail == 0 {
+		q.head = i + 1
+	} else {
+		e.table.Payload(q.tail - 1).qnext = i + 1
+	}
+	q.tail = i + 1
+	q.length++
+}
+
+func (e *engine) pushFront(q *queue, i uint32) {
+	if q.head == 0 {
+		e.push(q, i)
+		return
+	}
+	p := e.table.Payload(i)
+	p.queue, p.qprev, p.qnext = q.id, 0, q.head
+	e.table.Payload(q.head - 1).qprev = i + 1
+	q.head = i + 1
+	q.length++
+}
+
+func (e *engine) remove(q *queue, i uint32) {
+	p := e.table.Payload(i)
+	if p.qprev == 0 {
+		q.head = p.qnext
+	} else {
+		e.table.Payload(p.qprev - 1).qnext = p.qnext
+	}
+	if p.qnext == 0 {
+		q.tail = p.qprev
+	} else {
+		e.table.Payload(p.qnext - 1).qprev = p.qprev
+	}
+	p.queue, p.qnext, p.qprev = inNone, 0, 0
+	q.length--
+}
+
+// queueOf is the list that an operation is in, or nil.
+func (e *engine) queueOf(p *operation) *queue {
+	switch p.queue {
+	case inReady:
+		return &e.ready
+	case inPinned:
+		return &e.pinned
+	case inDue:
+		return &e.due
+	case inParked:
+		return p.parkedIn()
+	default:
+		return nil
+	}
+}
+
+// dequeue takes an operation out of whatever list it is in.
+func (e *engine) dequeue(i uint32) {
+	if q := e.queueOf(e.table.Payload(i)); q != nil {
+		e.remove(q, i)
+	}
+}
+
+// more gives the operation its extra part.
+func (p *operation) more(i uint32) *extra {
+	if p.extra == nil {
+		p.extra = &extra{slot: i, heapAt: -1}
+	}
+	return p.extra
+}
+
+// ownerLink and ownerUnlink keep the owner's list of operations.
+func (e *engine) ownerLink(o *party, i uint32) {
+	p := e.table.Payload(i)
+	p.next, p.prev = o.ops, 0
+	if o.ops != 0 {
+		e.table.Payload(o.ops - 1).prev = i + 1
+	}
+	o.ops = i + 1
+	o.open++
+}
+
+func (e *engine) ownerUnlink(o *party, i uint32) {
+	p := e.table.Payload(i)
+	if p.prev == 0 {
+		o.ops = p.next
+	} else {
+		e.table.Payload(p.prev - 1).next = p.next
+	}
+	if p.next != 0 {
+		e.table.Payload(p.next - 1).prev = p.prev
+	}
+	p.next, p.prev = 0, 0
+	o.open--
+}
+
+// isClose reports whether it is a Close, which differs from the others: it
+// holds no file, and nobody can stop it.
+func (p *operation) isClose() bool {
+	return p.request.Code == ring.CodeClose && p.class < classLane
+}
+
+// takeWaiters gives, once, those who asked for its cancellation.
+func (p *operation) takeWaiters() []*cancelWaiter {
+	if p.extra == nil {
+		return nil
+	}
+	waiters := p.extra.waiters
+	p.extra.waiters = nil
+	return waiters
+}

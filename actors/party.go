@@ -1,0 +1,275 @@
+package actors
+
+import (
+	"reflect"
+	"sync"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/ringmaster-io/ringmaster/messages"
+)
+
+// party is one process that operations belong to or are answered to. It is
+// the process itself, resolved once: a name is never looked up again, so that
+// a new actor under an old name is a new party.
+type party struct {
+	pid     *actor.PID
+	process actor.Process
+	index   uint32
+
+	// direct: answering it neither blocks nor runs anybody's code. The others
+	// are answered by a goroutine of their own, their outbox.
+	direct bool
+	outbox *outbox
+	// mortal: it is an actor, whose death is told to whoever watches it, as the
+	// ring owner does once it is watched. lasting: it may own handles, since
+	// its end will be known. gone: it has ended, and may submit nothing more.
+	mortal  bool
+	watched bool
+	lasting bool
+	gone    bool
+
+	pids  []*actor.PID // keys under which it is cached
+	ops   uint32       // its operations, as slot+1
+	open  int          // how many
+	files *file        // its handles
+	uses  int          // operations and handles that refer to it
+
+	lastSeq    [2]uint64 // greatest Seq seen, of each half of the range
+	wantsReady bool      // was refused for its quota
+	starved    bool      // was refused for want of room
+}
+
+// partyPIDs is how many PIDs a party is cached under. A caller that makes a new
+// PID for each message is looked up each time.
+const partyPIDs = 4
+
+// parties finds them.
+type parties struct {
+	system    *actor.ActorSystem
+	byPID     map[*actor.PID]*party
+	byProcess map[actor.Process]*party
+	lastPID   *actor.PID
+	last      *party
+	made      uint32
+	// dead holds the PIDs of actors that have stopped, while the mailbox may
+	// still hold messages that name them.
+	dead map[*actor.PID]uint64
+}
+
+func newParties(system *actor.ActorSystem) parties {
+	return parties{
+		system:    system,
+		byPID:     make(map[*actor.PID]*party),
+		byProcess: make(map[actor.Process]*party),
+		dead:      make(map[*actor.PID]uint64),
+	}
+}
+
+// known finds a party that already has something here, and nil otherwise.
+func (ps *parties) known(pid *actor.PID) *party {
+	if pid == nil {
+		return nil
+	}
+	if pid == ps.lastPID {
+		return ps.last
+	}
+	if p := ps.byPID[pid]; p != nil {
+		ps.lastPID, ps.last = pid, p
+		return p
+	}
+	if process, ok := ps.system.ProcessRegistry.Get(pid); ok {
+		return ps.byProcess[process]
+	}
+	return nil
+}
+
+// resolve finds a party or makes it. It gives nil for a PID that names no live
+// process of this node.
+func (ps *parties) resolve(pid *actor.PID) (p *party, isNew bool) {
+	if pid == nil {
+		return nil, false
+	}
+	if pid == ps.lastPID {
+		return ps.last, false
+	}
+	p = ps.byPID[pid]
+	if p == nil {
+		if p, isNew = ps.lookUp(pid); p == nil {
+			return nil, false
+		}
+	}
+	ps.lastPID, ps.last = pid, p
+	return p, isNew
+}
+
+func (ps *parties) lookUp(pid *actor.PID) (p *party, isNew bool) {
+	if _, dead := ps.dead[pid]; dead || pid.Address != ps.system.Address() {
+		return nil, false
+	}
+	process, ok := ps.system.ProcessRegistry.Get(pid)
+	if !ok {
+		return nil, false
+	}
+	if p = ps.byProcess[process]; p == nil {
+		ps.made++
+		p = newParty(pid, process, ps.made)
+		ps.byProcess[process] = p
+		isNew = true
+	}
+	if len(p.pids) < partyPIDs {
+		p.pids = append(p.pids, pid)
+		ps.byPID[pid] = p
+	}
+	return p, isNew
+}
+
+// forget drops a party that nothing refers to any more.
+func (ps *parties) forget(p *party) {
+	for _, pid := range p.pids {
+		delete(ps.byPID, pid)
+	}
+	delete(ps.byProcess, p.process)
+	if ps.last == p {
+		ps.lastPID, ps.last = nil, nil
+	}
+}
+
+// bury remembers the PIDs of a stopped actor until the mailbox has passed the
+// given position.
+func (ps *parties) bury(p *party, until uint64) {
+	for _, pid := range p.pids {
+		ps.dead[pid] = until
+	}
+}
+
+// exhume forgets those that no queued message can name any more.
+func (ps *parties) exhume(position uint64) {
+	for pid, until := range ps.dead {
+		if until <= position {
+			delete(ps.dead, pid)
+		}
+	}
+}
+
+func newParty(pid *actor.PID, process actor.Process, index uint32) *party {
+	p := &party{pid: pid, process: process, index: index}
+	switch process := process.(type) {
+	case *actor.ActorProcess:
+		p.mortal, p.lasting = true, true
+		p.direct = deliversAtOnce(process)
+	case interface{ deliversAtOnce() }:
+		p.direct, p.lasting = true, true
+	}
+	if !p.direct {
+		p.outbox = &outbox{party: p}
+	}
+	return p
+}
+
+// deliversAtOnce reports whether an actor's mailbox is one of those that are
+// known to be unbounded and asynchronous, without middleware. Protoactor keeps
+// that to itself, so the fields are looked at by reflection, once for each
+// actor; whatever looks unfamiliar gets an outbox.
+func deliversAtOnce(process *actor.ActorProcess) bool {
+	if field := reflect.ValueOf(process).Elem().FieldByName("mailbox"); field.IsValid() && field.Kind() == reflect.Interface {
+		box := reflect.Indirect(field.Elem())
+		if box.Kind() != reflect.Struct || box.Type().Name() != "defaultMailbox" {
+			return false
+		}
+		return typeIs(box, "userMailbox", "*actor.unboundedMailboxQueue", "*mpsc.Queue") &&
+			typeIs(box, "dispatcher", "actor.goroutineDispatcher") &&
+			box.FieldByName("middlewares").IsValid() && box.FieldByName("middlewares").Len() == 0
+	}
+	return false
+}
+
+func typeIs(box reflect.Value, field string, names ...string) bool {
+	f := box.FieldByName(field)
+	if !f.IsValid() || f.Kind() != reflect.Interface || f.IsNil() {
+		return false
+	}
+	for _, name := range names {
+		if f.Elem().Type().String() == name {
+			return true
+		}
+	}
+	return false
+}
+
+// send hands the party a message, and reports false when the process panicked
+// over it: foreign code, whose failure is not the ring owner's.
+func (p *party) send(message any) (ok bool) {
+	if !p.direct {
+		p.outbox.put(message, false)
+		return true
+	}
+	defer func() { ok = recover() == nil }()
+	p.process.SendUserMessage(p.pid, message)
+	return true
+}
+
+// watch asks for a Terminated when the party stops. It goes to the process
+// itself: its name may be another's by now.
+func (p *party) watch(watcher *actor.PID) {
+	message := &actor.Watch{Watcher: watcher}
+	if !p.direct {
+		p.outbox.put(message, true)
+		return
+	}
+	p.process.SendSystemMessage(p.pid, message)
+}
+
+// outbox delivers to a party whose mailbox may block its sender or run code on
+// the sender's stack. Its goroutine lives while there is something to deliver;
+// one that a consumer holds up holds nobody else.
+type outbox struct {
+	party   *party
+	mu      sync.Mutex
+	waiting []outboxItem
+	running bool
+}
+
+type outboxItem struct {
+	message any
+	system  bool
+}
+
+func (o *outbox) put(message any, system bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.waiting = append(o.waiting, outboxItem{message, system})
+	if !o.running {
+		o.running = true
+		go o.run()
+	}
+}
+
+func (o *outbox) run() {
+	for {
+		o.mu.Lock()
+		batch := o.waiting
+		o.waiting = nil
+		o.running = len(batch) > 0
+		o.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		for _, item := range batch {
+			o.deliver(item)
+		}
+	}
+}
+
+func (o *outbox) deliver(item outboxItem) {
+	defer func() { _ = recover() }() // foreign code; see party.send
+	if item.system {
+		o.party.process.SendSystemMessage(o.party.pid, item.message)
+		return
+	}
+	o.party.process.SendUserMessage(o.party.pid, item.message)
+}
+
+// seqHalf tells the two halves of the range of Seq apart: each counts up on
+// its own.
+func seqHalf(id messages.OpID) int { return int(id.Seq >> 63) }

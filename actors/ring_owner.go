@@ -1,0 +1,203 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"go.uber.org/zap"
+
+	"github.com/ringmaster-io/ringmaster/messages"
+)
+
+// RingOwner is a ring owner to be spawned, once, and what stays of it across
+// the restarts of its actor: the rings, the lifecycle map, the handles. The
+// supervisor package spawns it.
+type RingOwner struct {
+	engine *engine
+	drive  *drive
+}
+
+// NewRingOwner makes the parts of a ring owner; its ring is opened when the
+// actor starts.
+func NewRingOwner(system *actor.ActorSystem, config Config) *RingOwner {
+	d := newDrive(config.Inline)
+	d.engine = newEngine(config, system, d)
+	return &RingOwner{engine: d.engine, drive: d}
+}
+
+// Props are for spawning the actor. The producer does nothing but allocate:
+// protoactor runs it in awkward places.
+func (o *RingOwner) Props() *actor.Props {
+	return actor.PropsFromProducer(
+		func() actor.Actor { return &ringOwner{engine: o.engine} },
+		actor.WithMailbox(func() actor.Mailbox { return o.drive }),
+	)
+}
+
+// Opened waits for the first start and gives its error.
+func (o *RingOwner) Opened(ctx context.Context) error {
+	select {
+	case err := <-o.engine.opened:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the ring owner to start: %w", context.Cause(ctx))
+	}
+}
+
+// Answered is closed when, after a stop, everything is answered.
+func (o *RingOwner) Answered() <-chan struct{} { return o.engine.answered }
+
+// Closed is closed when, after that, nothing of the subsystem is left.
+func (o *RingOwner) Closed() <-chan struct{} { return o.engine.closed }
+
+// Counters are the totals at the end: they are there when Answered is closed.
+func (o *RingOwner) Counters() messages.Counters {
+	if c := o.engine.final.Load(); c != nil {
+		return *c
+	}
+	return messages.Counters{}
+}
+
+// Drain has the ring owner at pid end its intake: what is in flight ends, and
+// then Answered is closed. Stopping the actor cancels what is in flight.
+func (o *RingOwner) Drain(pid *actor.PID) { o.engine.system.Root.Send(pid, &intakeEnds{}) }
+
+// intakeEnds is what Drain sends.
+type intakeEnds struct{}
+
+// ringOwner is one incarnation of the actor: the supervised face of the
+// engine.
+type ringOwner struct {
+	engine *engine
+}
+
+// Receive implements actor.Actor.
+func (o *ringOwner) Receive(ctx actor.Context) {
+	e := o.engine
+	switch m := ctx.Message().(type) {
+	case *messages.Submit, *messages.SubmitBatch:
+		e.receive(m, ctx.Sender())
+	case *actor.Started:
+		e.self = ctx.Self()
+		e.started()
+	case *actor.Restarting:
+		e.lifecycle(FailRestarting, func() { e.fence(true) })
+	case *actor.Stopping:
+		e.lifecycle(FailStopping, func() { e.beginStop(true) })
+	case *actor.Stopped:
+		e.drive.stopped.Store(true)
+		e.lifecycle(FailStopped, func() {})
+	case *actor.Terminated:
+		e.terminated(m.Who)
+	default:
+		e.receive(m, ctx.Sender())
+	}
+}
+
+// receive takes a user message.
+func (e *engine) receive(message any, sender *actor.PID) {
+	switch m := message.(type) {
+	case *messages.Submit:
+		if m == nil {
+			e.strange(sender)
+			return
+		}
+		e.submit(m, sender)
+	case *messages.SubmitBatch:
+		if m == nil {
+			e.strange(sender)
+			return
+		}
+		e.submitBatch(m, sender)
+	default:
+		e.receiveControl(message, sender)
+	}
+}
+
+func (e *engine) receiveControl(message any, sender *actor.PID) {
+	switch m := message.(type) {
+	case *messages.Cancel:
+		if m != nil {
+			e.cancel(m, sender)
+			return
+		}
+	case *messages.CancelOwner:
+		if m != nil {
+			e.cancelOwner(m, sender)
+			return
+		}
+	case *messages.CancelHandle:
+		if m != nil {
+			e.cancelHandle(m, sender)
+			return
+		}
+	case *messages.Inspect:
+		if m != nil {
+			e.inspect(m, sender)
+			return
+		}
+	case *intakeEnds:
+		e.beginStop(false)
+		return
+	case *ownerGone:
+		e.ownerGone(m)
+		return
+	case actor.SystemMessage, actor.AutoReceiveMessage:
+		return
+	}
+	e.strange(sender)
+}
+
+// strange is for a message that is nil, or none of ours: it is counted, and
+// answered if there is a sender.
+func (e *engine) strange(sender *actor.PID) {
+	e.counters.Strange++
+	p, _ := e.parties.resolve(sender)
+	if p == nil {
+		return
+	}
+	p.send(&messages.Refused{ID: messages.OpID{Owner: sender}, Err: refusal(nil, messages.ErrNilMessage, "")})
+	e.tidy(p)
+}
+
+// started opens a ring. The first failure is the spawner's to know; a later
+// one is the supervisor's.
+func (e *engine) started() {
+	first := e.epoch == 0 && e.failure == nil
+	if !first {
+		e.counters.Restarts++
+	}
+	e.fail(FailStarted)
+	err := e.start()
+	if err != nil {
+		err = fmt.Errorf("%w: %w", messages.ErrUnavailable, err)
+	}
+	if first {
+		e.opened <- err
+	}
+	if err != nil && !first {
+		panic(err)
+	}
+}
+
+// lifecycle handles a message of an incarnation's end. A panic here would
+// resurrect the actor or hang its parent, so it ends here; what was to be done
+// is done all the same.
+func (e *engine) lifecycle(point Failpoint, then func()) {
+	defer then()
+	defer func() {
+		if r := recover(); r != nil {
+			e.logger().Error("ring owner failed in a lifecycle message", zap.Stringer("at", point), zap.Any("reason", r))
+		}
+	}()
+	e.fail(point)
+}
+
+// broken is for a failure that no supervisor can mend.
+func (e *engine) broken(r any) {
+	e.logger().Error("ring owner failed beyond a restart", zap.Any("reason", r))
+}
+
+// Worked is how many operations have completed. It may be read at any time.
+func (o *RingOwner) Worked() uint64 { return o.engine.worked.Load() }

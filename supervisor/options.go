@@ -1,0 +1,68 @@
+package supervisor
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ringmaster-io/ringmaster/actors"
+)
+
+// Option changes how a subsystem is built.
+type Option func(*actors.Config)
+
+// WithLogger has transitions and failures logged. By default nothing is.
+func WithLogger(logger *zap.Logger) Option {
+	return func(c *actors.Config) { c.Logger = logger }
+}
+
+// WithPolicy says what becomes of the operations in flight when the ring owner
+// fails; by default they are drained.
+func WithPolicy(policy actors.Policy) Option {
+	return func(c *actors.Config) { c.Policy = policy }
+}
+
+// WithDrainTimeout is how long a failed ring is given to end what is in flight
+// on it; the default is ten seconds.
+func WithDrainTimeout(d time.Duration) Option {
+	return func(c *actors.Config) { c.DrainTimeout = d }
+}
+
+// WithShutdownGrace is how long a shutdown waits for the operations that it
+// has cancelled, once its context has ended; the default is one second.
+func WithShutdownGrace(d time.Duration) Option {
+	return func(c *actors.Config) { c.ShutdownGrace = d }
+}
+
+// WithInFlight is how many operations the kernel may have at once.
+func WithInFlight(n int) Option {
+	return func(c *actors.Config) { c.InFlight = n }
+}
+
+// WithQueue is how many operations more are accepted and wait.
+func WithQueue(n int) Option {
+	return func(c *actors.Config) { c.Queue = n }
+}
+
+// WithOwnerQuota is how many operations one owner may have open.
+func WithOwnerQuota(n int) Option {
+	return func(c *actors.Config) { c.OwnerQuota = n }
+}
+
+// WithBlockingWorkers is how many goroutines may perform at once what io_uring
+// has no operation for.
+func WithBlockingWorkers(n int) Option {
+	return func(c *actors.Config) { c.BlockingWorkers = n }
+}
+
+// WithInline says whether a burst may run on its poster's thread; see
+// actors.Config.
+func WithInline(inline bool) Option {
+	return func(c *actors.Config) { c.Inline = inline }
+}
+
+// WithFailpoint has hook called at each failpoint, with the number of
+// operations in flight. The hook may panic: that is its use.
+func WithFailpoint(hook func(point actors.Failpoint, inFlight int)) Option {
+	return func(c *actors.Config) { c.Failpoint = hook }
+}

@@ -1,0 +1,194 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/extensions"
+
+	"github.com/ringmaster-io/ringmaster/actors"
+	"github.com/ringmaster-io/ringmaster/messages"
+)
+
+// Subsystem is one running Ringmaster: a supervisor, its ring owner, and what
+// outlives the owner's restarts. It may be used from any goroutine.
+type Subsystem struct {
+	system *actor.ActorSystem
+	owner  *actors.RingOwner
+	pid    *actor.PID // the supervisor's
+	client *actors.Client
+	began  time.Time
+
+	subscription func()
+	once         sync.Once
+	ended        chan struct{} // closed when report and err are there
+	report       Report
+	err          error
+}
+
+// Report is how a subsystem ended.
+type Report struct {
+	messages.Counters
+	// Abandoned operations were answered with messages.ErrOutcomeUnknown: the
+	// kernel still had them, and has their memory.
+	Abandoned int
+	// Took is how long the shutdown took.
+	Took time.Duration
+}
+
+// ErrRunning says that the actor system has a subsystem already.
+var ErrRunning = errors.New("a subsystem is running in this actor system")
+
+// name is the supervisor's, among the actors of a system or the children of an
+// actor; ownerName is the ring owner's below it.
+const (
+	name      = "ringmaster"
+	ownerName = "ring-owner"
+)
+
+// startTimeout bounds the wait for a ring owner that does not come up. Opening
+// a ring takes less than a millisecond.
+const startTimeout = 10 * time.Second
+
+// Start starts a subsystem in an actor system, of which it becomes an
+// extension: [Get] finds it again. It fails with an error that wraps
+// messages.ErrUnavailable where the system refuses io_uring, and with
+// [ErrRunning] while there is one already.
+//
+// Stopping the actor system does not stop its actors; call Shutdown.
+func Start(system *actor.ActorSystem, options ...Option) (*Subsystem, error) {
+	s, err := start(system, options, func(props *actor.Props) (*actor.PID, error) {
+		return system.Root.SpawnNamed(props, name)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("starting ringmaster: %w", err)
+	}
+	system.Extensions.Register(&extension{s})
+	return s, nil
+}
+
+// StartChild starts a subsystem as a child of the calling actor. It stops with
+// the actor: what is in flight is cancelled then, and answered. An actor may
+// have one.
+func StartChild(ctx actor.Context, options ...Option) (*Subsystem, error) {
+	s, err := start(ctx.ActorSystem(), options, func(props *actor.Props) (*actor.PID, error) {
+		return ctx.SpawnNamed(props, name)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("starting ringmaster below %s: %w", ctx.Self().Id, err)
+	}
+	return s, nil
+}
+
+func start(system *actor.ActorSystem, options []Option, spawn func(*actor.Props) (*actor.PID, error)) (*Subsystem, error) {
+	config := actors.DefaultConfig()
+	for _, option := range options {
+		option(&config)
+	}
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	owner := actors.NewRingOwner(system, config)
+	pid, err := spawn(newProps(owner, config))
+	if errors.Is(err, actor.ErrNameExists) {
+		return nil, ErrRunning
+	}
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if err := owner.Opened(ctx); err != nil {
+		_ = system.Root.StopFuture(pid).Wait()
+		return nil, err
+	}
+	ownerPID := actor.NewPID(pid.Address, pid.Id+"/"+ownerName)
+	return &Subsystem{
+		system:       system,
+		owner:        owner,
+		pid:          pid,
+		client:       actors.NewClient(system, ownerPID),
+		began:        time.Now(),
+		subscription: actors.RefuseDeadLetters(system, ownerPID),
+		ended:        make(chan struct{}),
+	}, nil
+}
+
+// Get finds the subsystem that [Start] started in an actor system, unless it
+// was shut down.
+func Get(system *actor.ActorSystem) (*Subsystem, bool) {
+	x, ok := system.Extensions.Get(extensionID).(*extension)
+	if !ok {
+		return nil, false
+	}
+	select {
+	case <-x.subsystem.owner.Answered():
+		return nil, false
+	default:
+		return x.subsystem, true
+	}
+}
+
+// Client is for goroutines, and for [actors.SpawnOp].
+func (s *Subsystem) Client() *actors.Client { return s.client }
+
+// NewClient is a further client, whose handles are closed when it is.
+func (s *Subsystem) NewClient() *actors.Client { return actors.NewClient(s.system, s.PID()) }
+
+// PID is the ring owner's address: where actors send their Submit and Cancel.
+func (s *Subsystem) PID() *actor.PID { return s.client.PID() }
+
+// Inspect asks the ring owner how it is.
+func (s *Subsystem) Inspect(ctx context.Context) (*messages.Inspection, error) {
+	return s.client.Inspect(ctx)
+}
+
+// Shutdown stops the intake, lets what is in flight end, asks for its
+// cancellation when ctx ends, closes everything and stops the actors. What has
+// not ended within a grace after that (see [WithShutdownGrace]) is answered
+// with messages.ErrOutcomeUnknown and reported as abandoned, with an error;
+// nothing hangs on it. A second call waits for the first and reports the same.
+func (s *Subsystem) Shutdown(ctx context.Context) (Report, error) {
+	s.once.Do(func() {
+		began := time.Now()
+		s.err = s.shutdown(ctx)
+		s.report.Counters = s.owner.Counters()
+		s.report.Abandoned = s.report.Quarantined
+		s.report.Took = time.Since(began)
+		if s.err == nil && s.report.Abandoned > 0 {
+			s.err = fmt.Errorf("shutting down ringmaster: %d operations abandoned: %w", s.report.Abandoned, messages.ErrOutcomeUnknown)
+		}
+		close(s.ended)
+	})
+	<-s.ended
+	return s.report, s.err
+}
+
+func (s *Subsystem) shutdown(ctx context.Context) error {
+	s.owner.Drain(s.PID())
+	select {
+	case <-s.owner.Answered():
+	case <-ctx.Done():
+	}
+	// The ring owner cancels what is left when it stops.
+	if err := s.system.Root.StopFuture(s.pid).Wait(); err != nil {
+		return fmt.Errorf("stopping ringmaster's actors: %w", err)
+	}
+	<-s.owner.Answered() // within the grace: see actors.Config
+	if s.owner.Counters().Quarantined == 0 {
+		<-s.owner.Closed()
+	}
+	return nil
+}
+
+// extension is the subsystem as its actor system carries it.
+type extension struct{ subsystem *Subsystem }
+
+var extensionID = extensions.NextExtensionID()
+
+// ExtensionID implements extensions.Extension.
+func (*extension) ExtensionID() extensions.ExtensionID { return extensionID }
