@@ -156,5 +156,6 @@ func (clientProcess) SendSystemMessage(*actor.PID, any) {}
 func (clientProcess) Stop(*actor.PID) {}
 
 // deliversAtOnce marks the process as one that neither blocks nor calls
-// foreign code when an answer is sent to it; see party.
-func (clientProcess) deliversAtOnce() {}
+// foreign code when an answer is sent to it, and says whether it is closed; see
+// party.
+func (p clientProcess) deliversAtOnce() (gone bool) { return p.c.closed.Load() }

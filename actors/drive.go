@@ -35,7 +35,9 @@ type drive struct {
 
 	invoker actor.MessageInvoker
 	engine  *engine
-	runFn   func() // d.run without a thread, bound once: a go statement then allocates nothing
+	// calls hands the token to the runner goroutine: it is kept, parked, since
+	// a new one each time would grow its stack each time.
+	calls chan struct{}
 
 	// The rest belongs to the holder of the token.
 	inHand  any    // the message that is being handled
@@ -43,6 +45,7 @@ type drive struct {
 	looks   int    // how often the kernel's backlog kept the runner here
 	sampled int    // bursts since the last one that was started as a sample
 	lone    int    // bursts of one message in a row, while gathering
+	over    bool   // the runner goroutine has ended
 }
 
 // burstBound is how many messages are handled before the ring is looked at.
@@ -56,13 +59,40 @@ const (
 	loneBound   = 4
 )
 
+// looksBound is how often a runner enters the kernel for a backlog that shows
+// no completion. Completions themselves it never leaves behind: while it was at
+// it they were not signalled.
+const looksBound = 2
+
 // copyBound is how many bytes a burst may copy on its poster's stack.
 const copyBound = 64 << 10
 
 func newDrive(inline bool) *drive {
-	d := &drive{inline: inline}
-	d.runFn = func() { d.run(nil) }
-	return d
+	return &drive{inline: inline, calls: make(chan struct{}, 1)}
+}
+
+// spawn passes the token to a goroutine. It never blocks: there is one token.
+func (d *drive) spawn() {
+	d.engine.counters.Spawned++
+	if d.over {
+		go d.run(nil)
+		return
+	}
+	d.calls <- struct{}{}
+}
+
+// runner is the goroutine that spawn calls.
+func (d *drive) runner() {
+	for range d.calls {
+		d.run(nil)
+	}
+}
+
+// end ends the runner goroutine, once the engine is gone. What is still posted
+// then is refused by a goroutine of its own.
+func (d *drive) end() {
+	d.over = true
+	close(d.calls)
 }
 
 var _ actor.Mailbox = (*drive)(nil)
@@ -71,6 +101,7 @@ var _ actor.Mailbox = (*drive)(nil)
 // drive.
 func (d *drive) RegisterHandlers(invoker actor.MessageInvoker, _ actor.Dispatcher) {
 	d.invoker = invoker
+	d.engine.watchers.Go(d.runner)
 }
 
 // Start implements actor.Mailbox.
@@ -89,8 +120,7 @@ func (d *drive) PostUserMessage(message any) {
 			return
 		}
 		d.user.push(message)
-		d.engine.counters.Spawned++
-		go d.runFn()
+		d.spawn()
 		return
 	}
 	d.user.push(message)
@@ -108,8 +138,7 @@ func (d *drive) PostSystemMessage(message any) {
 func (d *drive) schedule() {
 	if d.token.TryLock() {
 		d.enterBurst()
-		d.engine.counters.Spawned++
-		go d.runFn()
+		d.spawn()
 	}
 }
 
@@ -162,12 +191,12 @@ func (d *drive) burst(message any) {
 	d.signalled.Store(false)
 	d.invoke(message)
 	if d.engine.readyLen > copyBound || !d.user.empty() || !d.system.empty() {
-		go d.runFn()
+		d.spawn()
 		return
 	}
 	d.engine.turn(nil)
 	if d.leave() {
-		go d.runFn()
+		d.spawn()
 	}
 }
 
@@ -294,8 +323,7 @@ func (d *drive) guard(f func()) {
 // leave gives the token back. It reports true, with the token still held, when
 // there is more to do.
 func (d *drive) leave() bool {
-	idle := d.suspended.Load() && !d.stopped.Load()
-	if d.engine.unmask() && !idle && d.looks < 2 {
+	if idle := d.suspended.Load() && !d.stopped.Load(); !idle && d.engine.unmask(d.looks < looksBound) {
 		d.looks++
 		d.engine.mask()
 		return true

@@ -24,7 +24,7 @@ type engine struct {
 	lane   *lane
 
 	table   *ring.Table[operation]
-	ids     map[opKey]uint32
+	ids     idIndex
 	parties parties
 	watched map[string][]*party // by the name under which they are watched
 	handles *ring.Handles[fileInfo]
@@ -53,6 +53,7 @@ type engine struct {
 	busyTimer   *time.Timer
 	busyOver    atomic.Bool
 	timerSeq    uint64
+	insist      insistence
 	entersGone  uint64 // of the rings that are closed
 
 	closing  stopping
@@ -65,12 +66,6 @@ type engine struct {
 	watchers sync.WaitGroup
 	final    atomic.Pointer[messages.Counters]
 	worked   atomic.Uint64 // Completed, as it was at the end of the last turn
-}
-
-// opKey is an OpID as the map has it.
-type opKey struct {
-	owner uint32
-	seq   uint64
 }
 
 // stopping says how far the engine's end has come.
@@ -95,7 +90,6 @@ func newEngine(config Config, system *actor.ActorSystem, d *drive) *engine {
 		system:   system,
 		drive:    d,
 		table:    ring.NewTable[operation](min(config.InFlight+config.Queue, ring.SlotMax)),
-		ids:      make(map[opKey]uint32),
 		parties:  newParties(system),
 		watched:  make(map[string][]*party),
 		handles:  ring.NewHandles[fileInfo](),
@@ -179,7 +173,7 @@ func (e *engine) inspect(m *messages.Inspect, sender *actor.PID) {
 		Backend:  "io_uring",
 		Epoch:    e.epoch,
 		Draining: max(len(e.links)-1, 0),
-		Handles:  e.handles.Live(),
+		Handles:  e.handles.Live() + int(e.lane.closes.Load()),
 		Owners:   len(e.parties.byProcess),
 		Slots:    e.table.Made(),
 	})
@@ -192,9 +186,10 @@ func (e *engine) unuse(p *party) {
 	e.tidy(p)
 }
 
-// tidy forgets a party that nothing refers to and that is not watched.
+// tidy forgets a party that nothing refers to and that is not watched. An actor
+// that is gone has been forgotten.
 func (e *engine) tidy(p *party) {
-	if p != nil && p.uses == 0 && !p.watched && !p.gone {
+	if p != nil && p.uses == 0 && !p.watched && !(p.gone && p.mortal) {
 		e.parties.forget(p)
 	}
 }
@@ -208,12 +203,14 @@ func (e *engine) mask() {
 	}
 }
 
-// unmask lets it signal again, and reports whether something came meanwhile.
-func (e *engine) unmask() bool {
+// unmask lets it signal again, and reports whether completions came meanwhile,
+// or, if backlog is to count, something that only an enter will bring.
+func (e *engine) unmask(backlog bool) bool {
 	more := false
 	for _, l := range e.links {
 		l.kernel.Unmask()
-		more = l.kernel.Backlog() || more
+		_, ready := l.kernel.Peek()
+		more = more || ready || backlog && l.kernel.Backlog()
 	}
 	return more
 }

@@ -43,9 +43,7 @@ func (e *engine) answer(i uint32) {
 	reply.uses++
 	e.unlink(i, p)
 	effect := e.table.Apply(i, ring.Answered)
-	if !reply.send(c) {
-		e.counters.DeadReplies++
-	}
+	reply.send(c)
 	e.told(waiters)
 	e.apply(i, effect)
 	e.unuse(reply)
@@ -80,9 +78,9 @@ func (e *engine) fillResult(c *messages.Completion, op messages.Op, p *operation
 	case *messages.Read:
 		c.N = int(p.res)
 	case *messages.Open:
-		e.fillHandle(c, p, op.Flags, op.Rights)
+		e.fillHandle(c, p, op.Flags, op.Rights, op.Stat)
 	case *messages.Adopt:
-		e.fillHandle(c, p, int(p.partial), op.Rights)
+		e.fillHandle(c, p, int(p.partial), op.Rights, false)
 	case *messages.Stat:
 		c.Value = attributesOf(p.request.Statx())
 	case *messages.ReadDir:
@@ -97,10 +95,10 @@ func (e *engine) fillResult(c *messages.Completion, op messages.Op, p *operation
 
 // fillHandle makes the descriptor that an operation brought a handle of its
 // owner's.
-func (e *engine) fillHandle(c *messages.Completion, p *operation, flags int, rights messages.Rights) {
+func (e *engine) fillHandle(c *messages.Completion, p *operation, flags int, rights messages.Rights, stat bool) {
 	fd := p.res
 	p.res = -1 // it is taken over, or closed: not to be undone a second time
-	info, err := e.describe(fd, flags)
+	info, attributes, err := e.describe(fd, flags, stat)
 	if err != nil || p.owner == nil {
 		e.closeFD(fd)
 		c.Err = &messages.OpError{Op: c.Op.Name(), Path: pathOf(c.Op), Err: err}
@@ -110,6 +108,9 @@ func (e *engine) fillHandle(c *messages.Completion, p *operation, flags int, rig
 		info.rights &= rights
 	}
 	c.Handle = handleOf(e.adopt(fd, p.owner, info))
+	if attributes != nil {
+		c.Value = attributes
+	}
 }
 
 func (p *operation) ownerPID() *actor.PID {

@@ -2,6 +2,8 @@ package actors
 
 import (
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -31,8 +33,8 @@ func (e *engine) cancel(m *messages.Cancel, sender *actor.PID) {
 		e.tell(w)
 		return
 	}
-	i, open := e.ids[opKey{owner.index, id.Seq}]
-	if !open || id.Seq == 0 {
+	i, open := e.idFind(opKey{owner.index, id.Seq})
+	if !open {
 		if id.Seq != 0 && id.Seq <= owner.lastSeq[seqHalf(id)] {
 			w.result.Outcome = messages.AlreadyDone
 		}
@@ -229,6 +231,63 @@ func (e *engine) askOne(l *link, i uint32) bool {
 	return true
 }
 
+// cancelAnswered is the kernel's answer to a cancel, which retires nothing. One
+// that says it cancelled nothing (ENOENT, EALREADY) may be wrong about that:
+// the operation may be armed again afterwards. While it goes on, the kernel is
+// asked again, less and less often.
+func (e *engine) cancelAnswered(i uint32, cqe ring.CQE) {
+	e.apply(i, e.table.Completed(cqe.UserData, 0))
+	if state := e.table.State(i); cqe.Res == 0 || state != ring.Cancelling && state != ring.Cancelled {
+		return
+	}
+	e.insist.slots = append(e.insist.slots, i)
+	if e.insist.armed {
+		return
+	}
+	e.insist.armed = true
+	e.insist.delay = min(max(2*e.insist.delay, insistFirst), insistLast)
+	e.insist.timer = time.AfterFunc(e.insist.delay, func() {
+		e.insist.due.Store(true)
+		e.drive.wake()
+	})
+}
+
+// insistence is the list of operations whose cancellation is to be asked for
+// again, once its timer has set due.
+type insistence struct {
+	slots []uint32
+	armed bool
+	delay time.Duration
+	timer *time.Timer
+	due   atomic.Bool
+}
+
+const (
+	insistFirst = time.Millisecond
+	insistLast  = 128 * time.Millisecond
+)
+
+// askAgain asks again for what is still not cancelled.
+func (e *engine) askAgain() {
+	if !e.insist.due.Load() {
+		return
+	}
+	e.insist.due.Store(false)
+	e.insist.armed = false
+	slots := e.insist.slots
+	e.insist.slots = nil
+	asked := false
+	for _, i := range slots {
+		if state := e.table.State(i); state == ring.Cancelling || state == ring.Cancelled {
+			asked = true
+			e.ask(i, e.table.Payload(i))
+		}
+	}
+	if !asked {
+		e.insist.delay = 0
+	}
+}
+
 // terminated is for a watched actor that has stopped: its operations are
 // cancelled, its handles closed, and what is queued in its name is refused.
 func (e *engine) terminated(who *actor.PID) {
@@ -276,4 +335,5 @@ func (e *engine) ownerGone(m *ownerGone) {
 	for _, i := range e.operationsOf(p) {
 		e.cancelSlot(i, reasonCancel)
 	}
+	e.tidy(p)
 }

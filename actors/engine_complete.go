@@ -7,12 +7,12 @@ import (
 	"github.com/ringmaster-io/ringmaster/ring"
 )
 
-// reap takes the completions of all rings and reports whether there were any.
+// reap takes the completions of all rings.
 //
 // A completion's place is given back to the kernel only after the lifecycle
 // map has it: if a panic comes in between it is seen once more, and then it is
 // stale.
-func (e *engine) reap() bool {
+func (e *engine) reap() {
 	progress := false
 	for _, l := range e.links {
 		for {
@@ -31,7 +31,6 @@ func (e *engine) reap() bool {
 	if progress {
 		e.busy = false
 	}
-	return progress
 }
 
 // complete is one CQE.
@@ -47,7 +46,7 @@ func (e *engine) complete(l *link, cqe ring.CQE) {
 		l.requests--
 	}
 	if u.Kind() == ring.KindCancel {
-		e.apply(i, e.table.Completed(u, 0))
+		e.cancelAnswered(i, cqe)
 		return
 	}
 	if cqe.More() {
@@ -276,7 +275,7 @@ func (e *engine) unlink(i uint32, p *operation) {
 	p.owner = nil
 	e.ownerUnlink(owner, i)
 	if p.seq != 0 {
-		delete(e.ids, opKey{owner.index, p.seq})
+		e.idRemove(i)
 	}
 	if owner.wantsReady && owner.open <= e.config.OwnerQuota*3/4 {
 		owner.wantsReady = false

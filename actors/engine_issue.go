@@ -13,16 +13,15 @@ import (
 // kernel, reaps, and sends what is due, until there is nothing left to do but
 // wait. On the pinned thread it issues the pinned queue as well.
 func (e *engine) turn(thread *pinnedThread) {
-	for {
+	for again := true; again; {
 		e.laneReap()
+		e.askAgain()
 		e.expireLinks()
 		e.issue(thread)
 		e.enter()
-		progress := e.reap()
+		e.reap()
 		e.deliver()
-		if !progress && !e.issuable(thread) {
-			break
-		}
+		again = e.issuable(thread)
 	}
 	e.feed()
 	e.settle()
@@ -76,10 +75,15 @@ func (e *engine) issue(thread *pinnedThread) {
 	e.issueFrom(l, &e.ready)
 }
 
-// issueFrom pushes a queue's operations until it is empty, or the submission
-// queue or the kernel is full.
+// issueBatch is how many operations of a queue are issued at a time. Requesters
+// get the first answers while the next ones are with the kernel: on a second
+// processor they work meanwhile.
+const issueBatch = 32
+
+// issueFrom pushes a queue's operations until it is empty, the batch is whole,
+// or the submission queue or the kernel is full.
 func (e *engine) issueFrom(l *link, q *queue) {
-	for q.head != 0 && e.room() {
+	for n := 0; n < issueBatch && q.head != 0 && e.room(); n++ {
 		i := q.head - 1
 		p := e.table.Payload(i)
 		e.remove(q, i)

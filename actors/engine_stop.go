@@ -99,6 +99,10 @@ func (e *engine) becomeGone() {
 		e.busyTimer.Stop()
 	}
 	e.lane.Close()
+	if e.insist.timer != nil {
+		e.insist.timer.Stop()
+	}
+	e.drive.end()
 	go func() { // joined by whoever waits for closed
 		e.closers.Wait()
 		e.watchers.Wait()

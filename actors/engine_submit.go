@@ -73,12 +73,12 @@ func (e *engine) register(m *messages.Submit, sender *actor.PID) (uint32, error)
 		e.tidy(reply)
 		return 0, err
 	}
-	p.submit, p.seq = m, m.ID.Seq
+	p.submit, p.seq, p.ownerIndex = m, m.ID.Seq, owner.index
 	owner.uses++
 	reply.uses++
 	e.ownerLink(owner, i)
 	if m.ID.Seq != 0 {
-		e.ids[opKey{owner.index, m.ID.Seq}] = i
+		e.idAdd(i)
 		owner.lastSeq[seqHalf(m.ID)] = max(owner.lastSeq[seqHalf(m.ID)], m.ID.Seq)
 	}
 	e.watch(owner)
@@ -121,7 +121,7 @@ func (e *engine) admit(m *messages.Submit, owner *party) error {
 		return messages.ErrQuota
 	}
 	if m.ID.Seq != 0 {
-		if _, taken := e.ids[opKey{owner.index, m.ID.Seq}]; taken {
+		if _, taken := e.idFind(opKey{owner.index, m.ID.Seq}); taken {
 			return messages.ErrDuplicateID
 		}
 	}
@@ -190,9 +190,7 @@ func (e *engine) refuse(m *messages.Submit, sender *actor.PID, reason error) {
 		e.counters.DeadReplies++
 		return
 	}
-	if !reply.send(refusedOf(m, pid, reason)) {
-		e.counters.DeadReplies++
-	}
+	reply.send(refusedOf(m, pid, reason))
 	e.tidy(reply)
 }
 

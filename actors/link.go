@@ -41,10 +41,15 @@ func (l *link) wantsToAsk() bool {
 	return !l.dead && (len(l.unasked) > 0 || len(l.disarm) > 0)
 }
 
+// entries is the size of the submission queue: how many requests one enter
+// publishes at most.
+const entries = 256
+
 // completions is the size of the completion queue: each operation, and a
-// cancel for each, and the timers, so that it never overflows.
+// cancel for each, and the timers, so that it never overflows. It is no smaller
+// than the submission queue: the kernel refuses that.
 func completions(c Config) uint32 {
-	n := uint32(64)
+	n := uint32(entries)
 	for n < uint32(2*c.InFlight+64) {
 		n *= 2
 	}

@@ -19,6 +19,8 @@ type operation struct {
 	file    *file
 	extra   *extra
 	seq     uint64 // of its OpID
+	// ownerIndex tells the owners apart in the index of identities.
+	ownerIndex uint32
 
 	next, prev   uint32 // in the owner's list, as slot+1
 	qnext, qprev uint32 // in a queue, as slot+1

@@ -158,8 +158,9 @@ func newParty(pid *actor.PID, process actor.Process, index uint32) *party {
 	case *actor.ActorProcess:
 		p.mortal, p.lasting = true, true
 		p.direct = deliversAtOnce(process)
-	case interface{ deliversAtOnce() }:
+	case interface{ deliversAtOnce() (gone bool) }:
 		p.direct, p.lasting = true, true
+		p.gone = process.deliversAtOnce()
 	}
 	if !p.direct {
 		p.outbox = &outbox{party: p}
@@ -197,16 +198,14 @@ func typeIs(box reflect.Value, field string, names ...string) bool {
 	return false
 }
 
-// send hands the party a message, and reports false when the process panicked
-// over it: foreign code, whose failure is not the ring owner's.
-func (p *party) send(message any) (ok bool) {
+// send hands the party a message. It runs no foreign code: a direct party's
+// mailbox is one of protoactor's own, which only stores it.
+func (p *party) send(message any) {
 	if !p.direct {
 		p.outbox.put(message, false)
-		return true
+		return
 	}
-	defer func() { ok = recover() == nil }()
 	p.process.SendUserMessage(p.pid, message)
-	return true
 }
 
 // watch asks for a Terminated when the party stops. It goes to the process
@@ -262,7 +261,7 @@ func (o *outbox) run() {
 }
 
 func (o *outbox) deliver(item outboxItem) {
-	defer func() { _ = recover() }() // foreign code; see party.send
+	defer func() { _ = recover() }() // foreign code, whose failure is not ours
 	if item.system {
 		o.party.process.SendSystemMessage(o.party.pid, item.message)
 		return

@@ -1,12 +1,10 @@
 package actors
 
 import (
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ringmaster-io/ringmaster/messages"
 	"github.com/ringmaster-io/ringmaster/ring"
 )
 
@@ -28,57 +26,10 @@ const (
 // openRing opens an io_uring that holds what the configuration allows.
 func openRing(c Config) (ring.Kernel, error) {
 	return ring.Open(ring.Options{
-		Entries:          256,
+		Entries:          entries,
 		Completions:      completions(c),
 		UnboundedWorkers: 64,
 	})
-}
-
-// describe looks at a descriptor that is to become a handle: what it is, and
-// what it allows. It never waits for a file system that hangs: only what the
-// kernel has cached is asked for.
-func (e *engine) describe(fd int32, flags int) (fileInfo, error) {
-	info := fileInfo{
-		rights:  rightsOf(flags),
-		direct:  flags&unix.O_DIRECT != 0,
-		appends: flags&unix.O_APPEND != 0,
-	}
-	if flags&(os.O_CREATE|os.O_EXCL) == os.O_CREATE|os.O_EXCL && flags&os.O_RDWR == 0 {
-		return info, nil // just created and only to be written: nothing to learn
-	}
-	var st unix.Statx_t
-	err := unix.Statx(int(fd), "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE, &st)
-	if err != nil {
-		return info, fmt.Errorf("asking for the type of a descriptor: %w", err)
-	}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		info.kind = kindRegular
-	case unix.S_IFDIR:
-		info.kind = kindDirectory
-		info.rights |= messages.RightPath
-	case unix.S_IFBLK:
-		info.kind = kindDevice
-	default:
-		info.kind = kindStream
-	}
-	info.device = e.deviceOf(uint64(st.Dev_major)<<32 | uint64(st.Dev_minor))
-	return info, nil
-}
-
-// rightsOf is what a descriptor's access mode allows.
-func rightsOf(flags int) messages.Rights {
-	if flags&unix.O_PATH != 0 {
-		return 0
-	}
-	switch flags & unix.O_ACCMODE {
-	case unix.O_RDONLY:
-		return messages.RightMeta | messages.RightRead
-	case unix.O_WRONLY:
-		return messages.RightMeta | messages.RightWrite
-	default:
-		return messages.RightMeta | messages.RightRead | messages.RightWrite
-	}
 }
 
 // duplicate makes a descriptor of our own for an open file.

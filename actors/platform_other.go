@@ -21,12 +21,12 @@ const (
 	renameKnown   = 0x7
 	adviceMax     = 5
 	atEmptyPath   = 0x1000
+	openPath      = 0x200000
+	openDirect    = 0x4000
 )
 
 func openRing(Config) (ring.Kernel, error) {
 	return nil, fmt.Errorf("%w: io_uring needs Linux, this is %s", ring.ErrUnavailable, runtime.GOOS)
 }
-
-func (e *engine) describe(int32, int) (fileInfo, error) { return fileInfo{}, unix.ENOSYS }
 
 func duplicate(*os.File) (fd int32, flags int, err error) { return -1, 0, unix.ENOSYS }

@@ -18,8 +18,11 @@ type Inspection struct {
 	Epoch uint64
 	// Draining is how many earlier rings still have operations in flight.
 	Draining int
-	// Handles and Owners are how many of each are known.
-	Handles, Owners int
+	// Handles is how many descriptors are open, those among them whose handle
+	// is closed and that are about to follow.
+	Handles int
+	// Owners is how many owners and reply addresses are known.
+	Owners int
 	// Slots is how many places the lifecycle map holds memory for.
 	Slots int
 }

@@ -27,6 +27,10 @@ type Open struct {
 	// Rights narrows what the handle may be used for; zero keeps all that
 	// Flags imply.
 	Rights Rights
+	// Stat has the completion bring what the file is, as a Stat of the handle
+	// would and without its cost; see [Open.Attributes]. On a network file
+	// system it is what is cached here.
+	Stat bool
 }
 
 // Adopt gives a handle to a file that the program opened by other means. The
@@ -221,6 +225,12 @@ func (*ReadDir) Name() string { return "readdir" }
 
 // Result implements [Operation].
 func (*Open) Result(c *Completion) Handle { return c.Handle }
+
+// Attributes is what the file is, if Stat asked for it.
+func (*Open) Attributes(c *Completion) *Attributes {
+	attributes, _ := c.Value.(*Attributes)
+	return attributes
+}
 
 // Result implements [Operation].
 func (*Adopt) Result(c *Completion) Handle { return c.Handle }

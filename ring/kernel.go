@@ -5,7 +5,7 @@ package ring
 // simulated kernel and the portable backend.
 //
 // A Kernel is used by one goroutine at a time, the holder of the run token,
-// with the exceptions that Wait, Close and Wake name. It calls nobody back.
+// with the exceptions of Wait, and of Close beside it. It calls nobody back.
 //
 // What a Request refers to (buffers, paths) must stay reachable and unchanged
 // from Push to the terminal CQE of the same user data, or to TakeBack. The

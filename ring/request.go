@@ -48,6 +48,11 @@ const StreamOffset = ^uint64(0)
 // Statx is what the kernel says about a file; see statx(2).
 type Statx = sys.Statx
 
+// DescribeFD says what the kernel has cached of an open file. It never waits
+// for a file system that hangs; on a network file system what it says may be
+// old.
+func DescribeFD(fd int32, st *Statx) error { return sys.StatxCached(int(fd), st) }
+
 // Request is one submission in typed form. The functions of this file make
 // them; a Kernel reads them. It is a value: the slot that owns the operation
 // keeps it, and with it everything the kernel can see.

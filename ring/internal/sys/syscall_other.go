@@ -27,6 +27,9 @@ func (Kernel) RegisterEventfd(int, int) error { return errNotLinux }
 // Eventfd refuses.
 func (Kernel) Eventfd() (int, error) { return -1, errNotLinux }
 
+// StatxCached refuses.
+func StatxCached(int, *Statx) error { return errNotLinux }
+
 // Close refuses.
 func (Kernel) Close(int) error { return errNotLinux }
 
