@@ -43,9 +43,14 @@ func refuseDeadLetter(system *actor.ActorSystem, letter *actor.DeadLetterEvent) 
 }
 
 func refuseStopped(system *actor.ActorSystem, m *messages.Submit, sender *actor.PID) {
-	if m == nil {
-		return
+	if m != nil {
+		refuseAtDoor(system, m, sender, messages.ErrStopped)
 	}
+}
+
+// refuseAtDoor refuses a Submit that the ring owner does not get to see, on the
+// goroutine of whoever sent it.
+func refuseAtDoor(system *actor.ActorSystem, m *messages.Submit, sender *actor.PID, reason error) {
 	owner := m.ID.Owner
 	if owner == nil {
 		owner = sender
@@ -61,5 +66,5 @@ func refuseStopped(system *actor.ActorSystem, m *messages.Submit, sender *actor.
 	if _, isActor := process.(*actor.ActorProcess); !isActor && to == sender {
 		return
 	}
-	system.Root.Send(to, refusedOf(m, owner, messages.ErrStopped))
+	system.Root.Send(to, refusedOf(m, owner, reason))
 }

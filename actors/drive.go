@@ -32,6 +32,8 @@ type drive struct {
 	// bursts and an entry into the kernel is shared by all that wait.
 	inline bool
 	gather atomic.Bool
+	// bound is how many messages may wait while nobody takes them.
+	bound int32
 
 	invoker actor.MessageInvoker
 	engine  *engine
@@ -46,6 +48,7 @@ type drive struct {
 	sampled int    // bursts since the last one that was started as a sample
 	lone    int    // bursts of one message in a row, while gathering
 	over    bool   // the runner goroutine has ended
+	alone   int    // failures after the actor's end
 }
 
 // burstBound is how many messages are handled before the ring is looked at.
@@ -63,6 +66,9 @@ const (
 // no completion. Completions themselves it never leaves behind: while it was at
 // it they were not signalled.
 const looksBound = 2
+
+// aloneBound is how many failures the engine survives after the actor's end.
+const aloneBound = 1000
 
 // copyBound is how many bytes a burst may copy on its poster's stack.
 const copyBound = 64 << 10
@@ -121,6 +127,9 @@ func (d *drive) PostUserMessage(message any) {
 		}
 		d.user.push(message)
 		d.spawn()
+		return
+	}
+	if d.user.length.Load() >= d.bound && d.engine.refuseFlood(message) {
 		return
 	}
 	d.user.push(message)
@@ -228,7 +237,7 @@ func (d *drive) pass(thread *pinnedThread) (ok bool) {
 	}()
 	d.signalled.Store(false)
 	d.messages()
-	if !d.suspended.Load() || d.stopped.Load() {
+	if !d.suspended.Load() || d.stopped.Load() && d.alone < aloneBound {
 		d.engine.turn(thread)
 	}
 	return true
@@ -303,7 +312,10 @@ func (d *drive) failed(r any) {
 	d.suspended.Store(true)
 	d.guard(d.engine.afterPanic)
 	if d.stopped.Load() {
+		// Nobody restarts it any more: the engine helps itself, a few times.
+		d.alone++
 		d.guard(func() { d.engine.broken(r) })
+		d.guard(d.engine.repair)
 		return
 	}
 	d.guard(func() { d.invoker.EscalateFailure(r, m) })

@@ -65,6 +65,7 @@ type engine struct {
 	closers  sync.WaitGroup
 	watchers sync.WaitGroup
 	final    atomic.Pointer[messages.Counters]
+	flooded  atomic.Uint64 // Submits refused at the mailbox's door
 	worked   atomic.Uint64 // Completed, as it was at the end of the last turn
 }
 
@@ -135,6 +136,8 @@ func (e *engine) open() int {
 // count gives the counters as they are now.
 func (e *engine) count() messages.Counters {
 	c := e.counters
+	c.Submitted += e.flooded.Load()
+	c.Refused = c.Refused + c.Submitted - e.counters.Submitted
 	c.Queued = e.ready.length + e.pinned.length + e.parked()
 	c.InFlight = e.open() - c.Queued
 	c.Quarantined = e.quarantined

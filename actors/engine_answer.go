@@ -29,6 +29,10 @@ func (e *engine) deliver() {
 // twice.
 func (e *engine) answer(i uint32) {
 	p := e.table.Payload(i)
+	if p.submit == nil { // a failure struck just after the answer was marked as sent
+		e.orphan(i)
+		return
+	}
 	c := p.submit.Into
 	if c == nil {
 		c = new(messages.Completion)

@@ -116,9 +116,9 @@ func (p *operation) retry(res int32) bool {
 	case p.class == classLane:
 	case p.request.NoWait:
 		again = p.retryWaiting(res)
-	case res == -int32(unix.ECANCELED) || res == -int32(unix.EINTR):
+	case res == -int32(unix.ECANCELED) || res == -int32(unix.EINTR) && p.repeatable():
 		// Nobody asked for it: the thread that issued it has ended, and the
-		// kernel withdrew what had not begun.
+		// kernel withdrew what had not begun, or a signal interrupted it.
 		p.class = classPinned
 		again = true
 	case res == -int32(unix.EAGAIN) && p.file != nil && p.file.Payload.kind == kindRegular:
@@ -129,6 +129,18 @@ func (p *operation) retry(res int32) bool {
 		p.retries++
 	}
 	return again
+}
+
+// repeatable reports whether an operation changes nothing, so that one that was
+// interrupted may be repeated. Of the others nobody knows how far they came:
+// that is for the requester to judge.
+func (p *operation) repeatable() bool {
+	switch p.request.Code {
+	case ring.CodeRead, ring.CodeReadV, ring.CodeStat, ring.CodePoll:
+		return true
+	default:
+		return false
+	}
 }
 
 // retryWaiting is for a read that was told not to wait. Where it would have

@@ -28,6 +28,7 @@ func (e *engine) start() error {
 	e.links = append(e.links, l)
 	e.watchers.Go(func() { kernel.Wait(e.drive.signal) })
 	e.repair()
+	e.review()
 	e.logger().Info("ring opened", zap.Uint64("epoch", l.epoch))
 	return nil
 }
@@ -83,6 +84,13 @@ func (e *engine) repair() {
 			e.push(&e.due, i)
 		}
 	})
+}
+
+// review looks for owners that have stopped while nobody could be told.
+func (e *engine) review() {
+	for _, watched := range e.watched {
+		e.terminated(watched[0].pid)
+	}
 }
 
 func (e *engine) dispatchAgain(i uint32, p *operation) {

@@ -137,6 +137,20 @@ func isNil(op messages.Op) bool {
 	return v.Kind() == reflect.Pointer && v.IsNil()
 }
 
+// refuseFlood refuses, on the poster's goroutine, a Submit that the mailbox has
+// no room for: the ring owner may be suspended, and takes nothing then. It
+// reports false for other messages, which are taken all the same.
+func (e *engine) refuseFlood(message any) bool {
+	sender := actor.UnwrapEnvelopeSender(message)
+	m, ok := actor.UnwrapEnvelopeMessage(message).(*messages.Submit)
+	if !ok || m == nil {
+		return false
+	}
+	e.flooded.Add(1)
+	refuseAtDoor(e.system, m, sender, messages.ErrOverloaded)
+	return true
+}
+
 // starve remembers whom to tell when there is room again.
 func (e *engine) starve(owner *party) {
 	if !owner.starved {
@@ -183,8 +197,10 @@ func (e *engine) refuse(m *messages.Submit, sender *actor.PID, reason error) {
 		to = pid
 	}
 	reply, _ := e.parties.resolve(to)
-	if reply == nil && sender != nil && sender != to {
-		reply, _ = e.parties.resolve(sender)
+	for _, other := range [...]*actor.PID{sender, pid} {
+		if reply == nil { // an address that is none is no reason to tell nobody
+			reply, _ = e.parties.resolve(other)
+		}
 	}
 	if reply == nil {
 		e.counters.DeadReplies++
@@ -206,11 +222,21 @@ func refusedOf(m *messages.Submit, owner *actor.PID, reason error) *messages.Ref
 // refusal is the error of a Refused.
 func refusal(op messages.Op, reason error, path string) error {
 	name := "operation"
-	if !isNil(op) {
+	if isOurs(op) {
 		name = op.Name()
 		path = pathOf(op)
 	}
 	return &messages.OpError{Op: name, Path: path, Err: reason, Why: messages.ErrRefused}
+}
+
+// isOurs reports whether an operation is one of the messages package. What
+// embeds one is not: its methods are foreign code, and may panic.
+func isOurs(op messages.Op) bool {
+	if isNil(op) {
+		return false
+	}
+	t := reflect.TypeOf(op)
+	return t.Kind() == reflect.Pointer && t.Elem().PkgPath() == reflect.TypeFor[messages.Nop]().PkgPath()
 }
 
 // dispatch brings a registered operation on its way.

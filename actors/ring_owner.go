@@ -22,6 +22,7 @@ type RingOwner struct {
 // actor starts.
 func NewRingOwner(system *actor.ActorSystem, config Config) *RingOwner {
 	d := newDrive(config.Inline)
+	d.bound = int32(2 * (config.InFlight + config.Queue))
 	d.engine = newEngine(config, system, d)
 	return &RingOwner{engine: d.engine, drive: d}
 }

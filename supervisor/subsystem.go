@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"github.com/asynkron/protoactor-go/extensions"
 
 	"github.com/ringmaster-io/ringmaster/actors"
 	"github.com/ringmaster-io/ringmaster/messages"
@@ -21,13 +20,11 @@ type Subsystem struct {
 	owner  *actors.RingOwner
 	pid    *actor.PID // the supervisor's
 	client *actors.Client
-	began  time.Time
 
-	subscription func()
-	once         sync.Once
-	ended        chan struct{} // closed when report and err are there
-	report       Report
-	err          error
+	once   sync.Once
+	ended  chan struct{} // closed when report and err are there
+	report Report
+	err    error
 }
 
 // Report is how a subsystem ended.
@@ -67,7 +64,7 @@ func Start(system *actor.ActorSystem, options ...Option) (*Subsystem, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting ringmaster: %w", err)
 	}
-	system.Extensions.Register(&extension{s})
+	carrierOf(system).main.Store(s)
 	return s, nil
 }
 
@@ -107,29 +104,32 @@ func start(system *actor.ActorSystem, options []Option, spawn func(*actor.Props)
 		return nil, err
 	}
 	ownerPID := actor.NewPID(pid.Address, pid.Id+"/"+ownerName)
+	carrierOf(system).refuse(system, ownerPID)
 	return &Subsystem{
-		system:       system,
-		owner:        owner,
-		pid:          pid,
-		client:       actors.NewClient(system, ownerPID),
-		began:        time.Now(),
-		subscription: actors.RefuseDeadLetters(system, ownerPID),
-		ended:        make(chan struct{}),
+		system: system,
+		owner:  owner,
+		pid:    pid,
+		client: actors.NewClient(system, ownerPID),
+		ended:  make(chan struct{}),
 	}, nil
 }
 
 // Get finds the subsystem that [Start] started in an actor system, unless it
 // was shut down.
 func Get(system *actor.ActorSystem) (*Subsystem, bool) {
-	x, ok := system.Extensions.Get(extensionID).(*extension)
+	c, ok := system.Extensions.Get(carrierID).(*carrier)
 	if !ok {
 		return nil, false
 	}
+	s := c.main.Load()
+	if s == nil {
+		return nil, false
+	}
 	select {
-	case <-x.subsystem.owner.Answered():
+	case <-s.owner.Answered():
 		return nil, false
 	default:
-		return x.subsystem, true
+		return s, true
 	}
 }
 
@@ -184,11 +184,3 @@ func (s *Subsystem) shutdown(ctx context.Context) error {
 	}
 	return nil
 }
-
-// extension is the subsystem as its actor system carries it.
-type extension struct{ subsystem *Subsystem }
-
-var extensionID = extensions.NextExtensionID()
-
-// ExtensionID implements extensions.Extension.
-func (*extension) ExtensionID() extensions.ExtensionID { return extensionID }

@@ -15,7 +15,6 @@ import (
 type supervisor struct {
 	owner  *actors.RingOwner
 	logger *zap.Logger
-	child  *actor.PID
 	// barren counts the restarts in a row after which nothing was achieved,
 	// and worked is how much had been at the last one.
 	barren int
@@ -44,23 +43,30 @@ func (s *supervisor) Receive(ctx actor.Context) {
 }
 
 func (s *supervisor) start(ctx actor.Context) {
-	child, err := ctx.SpawnNamed(s.owner.Props(), ownerName)
-	if err != nil {
+	if _, err := ctx.SpawnNamed(s.owner.Props(), ownerName); err != nil {
 		panic(err) // the name is below our own: nobody else can have it
 	}
-	s.child = child
 }
 
 // The back-off of a ring owner that fails without having achieved anything.
 const (
 	backOffFirst = time.Millisecond
 	backOffLast  = time.Second
+	// barrenMax failures in a row are enough, some ten seconds: the ring owner
+	// is stopped then, which answers all that is open.
+	barrenMax = 20
 )
 
 // HandleFailure implements actor.SupervisorStrategy: protoactor calls it in
 // the supervisor's own turn.
 func (s *supervisor) HandleFailure(system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
 	delay := s.delay()
+	if s.barren > barrenMax {
+		s.logger.Error("ring owner given up", zap.Any("reason", reason), zap.Int("failures", s.barren))
+		system.EventStream.Publish(&actor.SupervisorEvent{Child: child, Reason: reason, Directive: actor.StopDirective})
+		supervisor.StopChildren(child)
+		return
+	}
 	s.logger.Warn("ring owner failed", zap.Any("reason", reason), zap.Duration("restart_in", delay))
 	system.EventStream.Publish(&actor.SupervisorEvent{Child: child, Reason: reason, Directive: actor.RestartDirective})
 	if delay == 0 {
