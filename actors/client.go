@@ -24,6 +24,8 @@ type Client struct {
 	self   *actor.PID
 	seq    atomic.Uint64
 	idle   sync.Pool
+	// calls are those under way. The last one after closed forgets the client.
+	calls  atomic.Int64
 	closed atomic.Bool
 }
 
@@ -43,13 +45,36 @@ func (c *Client) PID() *actor.PID { return c.owner }
 func (c *Client) Owner() *actor.PID { return c.self }
 
 // Close cancels what the client has in flight and closes its handles. Calls of
-// Await that are under way still return.
+// Await that are under way still return; later ones are refused.
 func (c *Client) Close() {
 	if c.closed.Swap(true) {
 		return
 	}
-	c.system.Root.Send(c.owner, &ownerGone{pid: c.self})
+	c.system.Root.Send(c.owner, &ownerGone{process: clientProcess{c}})
+	if c.calls.Load() == 0 {
+		c.forget()
+	}
 }
+
+// begin counts a call in, unless the client is closed; end counts it out.
+func (c *Client) begin() bool {
+	c.calls.Add(1)
+	if c.closed.Load() {
+		c.end()
+		return false
+	}
+	return true
+}
+
+func (c *Client) end() {
+	if c.calls.Add(-1) == 0 && c.closed.Load() {
+		c.forget()
+	}
+}
+
+// forget takes the client out of the actor system. What the ring owner still
+// holds of it, it holds by the process itself.
+func (c *Client) forget() { c.system.ProcessRegistry.Remove(c.self) }
 
 // waiter is one goroutine in Await, with the storage of its whole exchange.
 type waiter struct {
@@ -74,6 +99,10 @@ func Await[R any](ctx context.Context, c *Client, op messages.Operation[R]) (R, 
 	if err := context.Cause(ctx); err != nil {
 		return none, refusal(op, err, "")
 	}
+	if !c.begin() {
+		return none, refusal(op, messages.ErrOwner, "")
+	}
+	defer c.end()
 	w := c.idle.Get().(*waiter)
 	defer c.release(w)
 	seq := c.seq.Add(1)
@@ -103,6 +132,10 @@ func Await[R any](ctx context.Context, c *Client, op messages.Operation[R]) (R, 
 
 // Inspect asks the ring owner how it is.
 func (c *Client) Inspect(ctx context.Context) (*messages.Inspection, error) {
+	if !c.begin() {
+		return nil, refusal(nil, messages.ErrOwner, "")
+	}
+	defer c.end()
 	w := &waiter{done: make(chan struct{}, 1)}
 	c.system.Root.Send(c.owner, &messages.Inspect{ReplyTo: c.self, Token: w})
 	select {

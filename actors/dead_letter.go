@@ -28,6 +28,9 @@ func refuseDeadLetter(system *actor.ActorSystem, letter *actor.DeadLetterEvent) 
 	case *messages.Submit:
 		refuseStopped(system, m, letter.Sender)
 	case *messages.SubmitBatch:
+		if m == nil {
+			return
+		}
 		for _, s := range m.Submits {
 			refuseStopped(system, s, letter.Sender)
 		}
@@ -43,9 +46,13 @@ func refuseDeadLetter(system *actor.ActorSystem, letter *actor.DeadLetterEvent) 
 }
 
 func refuseStopped(system *actor.ActorSystem, m *messages.Submit, sender *actor.PID) {
-	if m != nil {
-		refuseAtDoor(system, m, sender, messages.ErrStopped)
+	if m == nil {
+		return
 	}
+	if to := doorOf(system, m, sender); to == nil || to.Equal(sender) && !isActor(system, to) {
+		return
+	}
+	refuseAtDoor(system, m, sender, messages.ErrStopped)
 }
 
 // refuseAtDoor refuses a Submit that the ring owner does not get to see, on the
@@ -55,16 +62,24 @@ func refuseAtDoor(system *actor.ActorSystem, m *messages.Submit, sender *actor.P
 	if owner == nil {
 		owner = sender
 	}
-	to := m.ReplyTo
-	if to == nil {
-		to = owner
+	if to := doorOf(system, m, sender); to != nil {
+		system.Root.Send(to, refusedOf(m, owner, reason))
 	}
-	process, alive := system.ProcessRegistry.Get(to)
-	if !alive {
-		return
+}
+
+// doorOf is who is told of a refusal at the door: the first that lives of those
+// whom an answer would concern.
+func doorOf(system *actor.ActorSystem, m *messages.Submit, sender *actor.PID) *actor.PID {
+	for _, to := range [...]*actor.PID{m.ReplyTo, m.ID.Owner, sender} {
+		if _, alive := system.ProcessRegistry.Get(to); alive {
+			return to
+		}
 	}
-	if _, isActor := process.(*actor.ActorProcess); !isActor && to == sender {
-		return
-	}
-	system.Root.Send(to, refusedOf(m, owner, reason))
+	return nil
+}
+
+func isActor(system *actor.ActorSystem, pid *actor.PID) bool {
+	process, _ := system.ProcessRegistry.Get(pid)
+	_, yes := process.(*actor.ActorProcess)
+	return yes
 }

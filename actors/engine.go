@@ -39,6 +39,7 @@ type engine struct {
 	due      queue // have an answer to be sent
 	heap     deadlines
 	starved  []*party // were refused for want of room
+	batched  []*party // have a batch of answers to be sent
 	readyLen int      // bytes that the ready reads will copy
 
 	// inHand is the Submit that is being taken: neither registered nor

@@ -16,19 +16,57 @@ import (
 
 // deliver sends the answers that are due.
 func (e *engine) deliver() {
-	for e.due.head != 0 {
+	for e.due.head != nil {
 		if e.config.Failpoint != nil {
 			e.fail(FailDelivering)
 		}
-		e.answer(e.due.head - 1)
+		e.answer(e.due.head)
 	}
+	e.sendBatches()
+}
+
+// post sends an answer, or puts it to those that will be sent together.
+func (e *engine) post(to *party, c *messages.Completion, batched bool) {
+	if !batched {
+		e.sendBatch(to) // what ended earlier comes earlier
+		to.send(c)
+		return
+	}
+	if len(to.batch) == 0 {
+		to.uses++
+		e.batched = append(e.batched, to)
+	}
+	to.batch = append(to.batch, c)
+}
+
+// sendBatches sends what was put together.
+func (e *engine) sendBatches() {
+	for len(e.batched) > 0 {
+		last := len(e.batched) - 1
+		to := e.batched[last]
+		e.batched[last] = nil
+		e.batched = e.batched[:last]
+		e.sendBatch(to)
+		e.unuse(to)
+	}
+}
+
+// sendBatch sends a party's batch, if it has one. The receiver keeps the
+// slice: each batch has its own.
+func (e *engine) sendBatch(to *party) {
+	if len(to.batch) == 0 {
+		return
+	}
+	batch := &messages.CompletionBatch{Completions: to.batch}
+	to.batch = make([]*messages.Completion, 0, len(to.batch))
+	to.send(batch)
 }
 
 // answer sends one operation's answer. It is built first and marked as sent
 // before it is: a failure in the building leaves it due, and none can send it
 // twice.
-func (e *engine) answer(i uint32) {
-	p := e.table.Payload(i)
+func (e *engine) answer(p *operation) {
+	i := p.slot
 	if p.submit == nil { // a failure struck just after the answer was marked as sent
 		e.orphan(i)
 		return
@@ -40,14 +78,15 @@ func (e *engine) answer(i uint32) {
 	e.fill(c, i, p)
 	e.tally(c.Err)
 	p.counted = true
+	batched := p.submit.Batched
 	p.submit = nil
-	e.remove(&e.due, i)
+	e.due.remove(p)
 	reply := p.reply
 	waiters := p.takeWaiters()
 	reply.uses++
 	e.unlink(i, p)
 	effect := e.table.Apply(i, ring.Answered)
-	reply.send(c)
+	e.post(reply, c, batched)
 	e.told(waiters)
 	e.apply(i, effect)
 	e.unuse(reply)
@@ -103,7 +142,13 @@ func (e *engine) fillHandle(c *messages.Completion, p *operation, flags int, rig
 	fd := p.res
 	p.res = -1 // it is taken over, or closed: not to be undone a second time
 	info, attributes, err := e.describe(fd, flags, stat)
-	if err != nil || p.owner == nil {
+	if err == nil && (p.owner == nil || p.owner.gone) {
+		// A client that is closed still gets its answers, and no handles:
+		// nobody would close them.
+		e.counters.LateClosed++
+		err = messages.ErrOwner
+	}
+	if err != nil {
 		e.closeFD(fd)
 		c.Err = &messages.OpError{Op: c.Op.Name(), Path: pathOf(c.Op), Err: err}
 		return

@@ -60,8 +60,8 @@ func (e *engine) operationsOf(owner *party) []uint32 {
 		return nil
 	}
 	slots := make([]uint32, 0, owner.open)
-	for at := owner.ops; at != 0; at = e.table.Payload(at - 1).next {
-		slots = append(slots, at-1)
+	for p := owner.ops; p != nil; p = p.next {
+		slots = append(slots, p.slot)
 	}
 	slices.Reverse(slots) // the oldest first
 	return slots
@@ -133,6 +133,7 @@ func (e *engine) tell(w *cancelWaiter) {
 		return
 	}
 	result := w.result
+	e.sendBatch(w.reply) // the terminal answer comes first
 	w.reply.send(&result)
 	e.unuse(w.reply)
 }
@@ -145,7 +146,7 @@ func (e *engine) cancelSlot(i uint32, why reason) {
 		return
 	}
 	if e.table.State(i) == ring.Queued {
-		e.dequeue(i)
+		e.dequeue(p)
 	}
 	if p.why == reasonNone {
 		p.why = why
@@ -164,7 +165,7 @@ func (e *engine) orphan(i uint32) {
 	}
 	switch e.table.State(i) {
 	case ring.Queued, ring.Due, ring.Forfeited:
-		e.dequeue(i)
+		e.dequeue(p)
 	}
 	p.submit = nil
 	e.unlink(i, p)
@@ -196,7 +197,7 @@ func (e *engine) askKernel(l *link) {
 	}
 	for len(l.disarm) > 0 {
 		request := ring.PrepCancel(l.disarm[0])
-		if !l.kernel.Push(ring.MakeUserData(ring.KindInternal, 0, 1), &request) {
+		if !l.kernel.Push(disarmOf(l.disarm[0]), &request) {
 			return
 		}
 		l.requests++
@@ -209,6 +210,15 @@ func (e *engine) askKernel(l *link) {
 		l.unasked = l.unasked[1:]
 	}
 	l.unasked, l.disarm = nil, nil
+}
+
+// disarmOf names the cancel of a timer, and timerOf the timer that it is for.
+func disarmOf(timer ring.UserData) ring.UserData {
+	return ring.MakeUserData(ring.KindInternal, 0, timer.Generation())
+}
+
+func timerOf(disarm ring.UserData) ring.UserData {
+	return ring.MakeUserData(ring.KindTimer, 0, disarm.Generation())
 }
 
 // askOne pushes one cancel, and reports false when there was no room.
@@ -324,10 +334,10 @@ func (e *engine) end(p *party) {
 
 // ownerGone is what a Client that is closed sends. Unlike an actor that has
 // died it still takes its answers.
-type ownerGone struct{ pid *actor.PID }
+type ownerGone struct{ process clientProcess }
 
 func (e *engine) ownerGone(m *ownerGone) {
-	p := e.parties.known(m.pid)
+	p := e.parties.byProcess[m.process]
 	if p == nil {
 		return
 	}

@@ -90,13 +90,18 @@ func (e *engine) laneReap() {
 
 // finish is the terminal result of an operation's request.
 func (e *engine) finish(i uint32, p *operation, u ring.UserData, res int32) {
-	if e.table.State(i) == ring.Waiting && p.retry(res) {
+	state := e.table.State(i)
+	if state == ring.Waiting && p.retry(res) {
 		e.table.Completed(u, ring.Retry)
-		e.enqueue(i)
+		e.enqueue(p)
 		return
 	}
-	if e.table.State(i) == ring.Quarantined || e.table.State(i) == ring.Forfeited {
+	if state == ring.Quarantined || state == ring.Forfeited {
 		e.quarantined--
+	}
+	if p.request.NoWait && (res == -int32(unix.EAGAIN) || res == -int32(unix.EOPNOTSUPP)) {
+		// It would have been issued again, were it not to be cancelled.
+		res = -int32(unix.ECANCELED)
 	}
 	p.res = p.total(res)
 	e.apply(i, e.table.Completed(u, ring.Done))
@@ -185,7 +190,7 @@ func (e *engine) apply(i uint32, effect ring.Effect) {
 		e.ended(i, p)
 	}
 	if effect&(ring.Answer|ring.AnswerUnsubmitted|ring.AnswerUnknown) != 0 && p.queue != inDue {
-		e.push(&e.due, i)
+		e.due.push(p)
 	}
 	if effect&ring.AskKernel != 0 {
 		e.ask(i, p)
@@ -234,14 +239,14 @@ func (e *engine) endClose(p *operation) {
 // passTurn issues the next operation of a stream's direction.
 func (e *engine) passTurn(d *direction) {
 	d.busy = false
-	if d.waiting.head == 0 {
+	p := d.waiting.head
+	if p == nil {
 		return
 	}
-	i := d.waiting.head - 1
-	e.remove(&d.waiting, i)
+	d.waiting.remove(p)
 	d.busy = true
-	e.table.Payload(i).turn = true
-	e.enqueue(i)
+	p.turn = true
+	e.enqueue(p)
 }
 
 // undo takes back what an operation brought that nobody waits for: a
@@ -285,7 +290,7 @@ func (e *engine) unlink(i uint32, p *operation) {
 		return
 	}
 	p.owner = nil
-	e.ownerUnlink(owner, i)
+	owner.unlink(p)
 	if p.seq != 0 {
 		e.idRemove(i)
 	}

@@ -39,7 +39,7 @@ func (e *engine) issuable(thread *pinnedThread) bool {
 		}
 	}
 	l := e.current
-	return l != nil && e.room() && (e.ready.head != 0 || e.pinned.head != 0 && thread != nil && thread == l.thread)
+	return l != nil && e.room() && (e.ready.head != nil || e.pinned.head != nil && thread != nil && thread == l.thread)
 }
 
 // room reports whether the kernel may have one more operation.
@@ -75,22 +75,25 @@ func (e *engine) issue(thread *pinnedThread) {
 	e.issueFrom(l, &e.ready)
 }
 
-// issueBatch is how many operations of a queue are issued at a time. Requesters
-// get the first answers while the next ones are with the kernel: on a second
-// processor they work meanwhile.
-const issueBatch = 32
+// issueBytes is about how much one entry into the kernel may copy. What is read
+// is answered after it: without a bound, the first would wait for the last.
+const issueBytes = 1 << 20
 
-// issueFrom pushes a queue's operations until it is empty, the batch is whole,
+// issueFrom pushes a queue's operations until it is empty, the batch is large,
 // or the submission queue or the kernel is full.
+//
+// Small operations are not divided into batches: to have the requesters work
+// on the first while others are with the kernel costs more in waking them than
+// it gains, on two processors.
 func (e *engine) issueFrom(l *link, q *queue) {
-	for n := 0; n < issueBatch && q.head != 0 && e.room(); n++ {
-		i := q.head - 1
-		p := e.table.Payload(i)
-		e.remove(q, i)
-		u := e.table.Issue(i)
+	for bytes := 0; bytes < issueBytes && q.head != nil && e.room(); {
+		p := q.head
+		q.remove(p)
+		bytes += len(p.request.Buf)
+		u := e.table.Issue(p.slot)
 		if !l.kernel.Push(u, &p.request) {
 			e.table.Completed(u, ring.TakeBack)
-			e.pushFront(q, i)
+			q.pushFront(p)
 			return
 		}
 		p.link = l
@@ -151,9 +154,7 @@ func (e *engine) takenBack(l *link, u ring.UserData) {
 	l.requests--
 	i, ok := e.table.Lookup(u)
 	if !ok {
-		if u == l.armed {
-			l.armed = 0
-		}
+		e.takenBackOther(l, u)
 		return
 	}
 	if u.Kind() == ring.KindCancel {
@@ -168,17 +169,28 @@ func (e *engine) takenBack(l *link, u ring.UserData) {
 	l.operations--
 	effect := e.table.Completed(u, ring.TakeBack)
 	if e.table.State(i) == ring.Queued {
-		e.requeueFront(i, p)
+		e.requeueFront(p)
 	}
 	e.apply(i, effect)
 }
 
-func (e *engine) requeueFront(i uint32, p *operation) {
+// takenBackOther is for a timer, or for the cancel of one, which is pushed
+// again: the timer would keep its ring open.
+func (e *engine) takenBackOther(l *link, u ring.UserData) {
+	switch {
+	case u == l.armed:
+		l.armed = 0
+	case u.Kind() == ring.KindInternal:
+		l.disarm = append(l.disarm, timerOf(u))
+	}
+}
+
+func (e *engine) requeueFront(p *operation) {
 	if p.class == classPinned {
-		e.pushFront(&e.pinned, i)
+		e.pinned.pushFront(p)
 		return
 	}
-	e.pushFront(&e.ready, i)
+	e.ready.pushFront(p)
 }
 
 // backOffTime is how long the kernel is left alone that had no memory for a
@@ -200,10 +212,10 @@ func (e *engine) backOff() {
 // issue.
 func (e *engine) wakePinned() {
 	l := e.current
-	if l == nil || e.busy || e.pinned.head == 0 && !e.timerWanted(l) {
+	if l == nil || e.busy || e.pinned.head == nil && !e.timerWanted(l) {
 		return
 	}
-	if e.pinned.head != 0 && !e.room() && !e.timerWanted(l) {
+	if e.pinned.head != nil && !e.room() && !e.timerWanted(l) {
 		return // a completion will call again
 	}
 	if l.thread == nil {

@@ -81,7 +81,7 @@ func (e *engine) repair() {
 		case ring.Queued:
 			e.dispatchAgain(i, p)
 		case ring.Due, ring.Forfeited:
-			e.push(&e.due, i)
+			e.due.push(p)
 		}
 	})
 }
@@ -95,7 +95,7 @@ func (e *engine) review() {
 
 func (e *engine) dispatchAgain(i uint32, p *operation) {
 	if p.turn || p.isClose() && p.file.Closed() && !p.file.Held() {
-		e.enqueue(i)
+		e.enqueue(p)
 		return
 	}
 	e.dispatch(i)

@@ -36,10 +36,10 @@ func (e *engine) beginStop(cancel bool) {
 func (e *engine) forfeitAll() {
 	e.table.Each(func(i uint32, state ring.State) {
 		p := e.table.Payload(i)
-		if p.isClose() && p.queue == inParked {
-			// It waits for operations that do not end; the last of them will
-			// close the descriptor.
-			e.dequeue(i)
+		if p.isClose() && state == ring.Queued {
+			// It waits for operations that do not end, and the last of them
+			// will close the descriptor; or for a ring that does not come.
+			e.dequeue(p)
 			e.apply(i, e.table.Apply(i, ring.Cancel))
 			return
 		}
@@ -50,7 +50,7 @@ func (e *engine) forfeitAll() {
 
 // advanceStop takes the steps of the end whose time has come.
 func (e *engine) advanceStop() {
-	if e.closing < stopped && e.open() == 0 && e.due.head == 0 {
+	if e.closing < stopped && e.open() == 0 && e.due.head == nil {
 		e.becomeStopped()
 	}
 	if e.closing == stopped && len(e.links) == 0 && e.table.Live() == 0 && e.handles.Live() == 0 && e.lane.closes.Load() == 0 {

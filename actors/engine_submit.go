@@ -65,7 +65,7 @@ func (e *engine) register(m *messages.Submit, sender *actor.PID) (uint32, error)
 		return 0, messages.ErrOverloaded
 	}
 	p := e.table.Payload(i)
-	p.owner, p.reply = owner, reply
+	p.slot, p.owner, p.reply = i, owner, reply
 	if err := e.encode(m.Op, i, p); err != nil {
 		e.table.Apply(i, ring.Orphan)
 		e.table.Release(i)
@@ -76,7 +76,7 @@ func (e *engine) register(m *messages.Submit, sender *actor.PID) (uint32, error)
 	p.submit, p.seq, p.ownerIndex = m, m.ID.Seq, owner.index
 	owner.uses++
 	reply.uses++
-	e.ownerLink(owner, i)
+	owner.link(p)
 	if m.ID.Seq != 0 {
 		e.idAdd(i)
 		owner.lastSeq[seqHalf(m.ID)] = max(owner.lastSeq[seqHalf(m.ID)], m.ID.Seq)
@@ -120,7 +120,7 @@ func (e *engine) admit(m *messages.Submit, owner *party) error {
 		owner.wantsReady = true
 		return messages.ErrQuota
 	}
-	if m.ID.Seq != 0 {
+	if m.ID.Seq != 0 && m.ID.Seq <= owner.lastSeq[seqHalf(m.ID)] { // a greater one is new
 		if _, taken := e.idFind(opKey{owner.index, m.ID.Seq}); taken {
 			return messages.ErrDuplicateID
 		}
@@ -246,52 +246,51 @@ func (e *engine) dispatch(i uint32) {
 	case p.class == classControl:
 		e.perform(i, p)
 	case p.isClose():
-		e.beginClose(i, p)
+		e.beginClose(p)
 	default:
-		e.inOrder(i, p)
+		e.inOrder(p)
 	}
 }
 
 // beginClose closes the handle at once; the descriptor follows when nothing is
 // in flight on it.
-func (e *engine) beginClose(i uint32, p *operation) {
+func (e *engine) beginClose(p *operation) {
 	e.fileUnlink(p.file)
 	if p.file.Close() {
-		e.enqueue(i)
+		e.enqueue(p)
 		return
 	}
-	e.push(&p.file.Payload.closing, i)
+	p.file.Payload.closing.push(p)
 }
 
 // inOrder queues an operation, behind the others of its direction if it is on
 // a stream.
-func (e *engine) inOrder(i uint32, p *operation) {
+func (e *engine) inOrder(p *operation) {
 	if d := p.direction(); d != nil {
 		if d.busy {
-			e.push(&d.waiting, i)
+			d.waiting.push(p)
 			return
 		}
 		d.busy = true
 		p.turn = true
 	}
-	e.enqueue(i)
+	e.enqueue(p)
 }
 
 // enqueue hands an operation to whoever issues it.
-func (e *engine) enqueue(i uint32) {
-	p := e.table.Payload(i)
+func (e *engine) enqueue(p *operation) {
 	switch p.class {
 	case classLane:
-		p.extra.job.UserData = e.table.Issue(i)
+		p.extra.job.UserData = e.table.Issue(p.slot)
 		e.counters.Blocking++
 		if !e.lane.Submit(p.extra.job) {
 			panic(&ring.InvariantError{What: "the blocking lane is closed before the engine"})
 		}
 	case classPinned:
-		e.push(&e.pinned, i)
+		e.pinned.push(p)
 	default:
 		e.readyLen += len(p.request.Buf)
-		e.push(&e.ready, i)
+		e.ready.push(p)
 	}
 }
 

@@ -59,13 +59,19 @@ func readAll(ctx context.Context, c *Client, file messages.Handle, path string, 
 }
 
 // ReadFull reads until buf is full, from offset on; io.ErrUnexpectedEOF says
-// that the file ends before, and io.EOF that it ends at offset.
+// that the file ends before, and io.EOF that it ends at offset. On a stream,
+// offset is 0, and nobody else should read meanwhile.
 func ReadFull(ctx context.Context, c *Client, file messages.Handle, buf []byte, offset int64) (int, error) {
-	total := 0
+	total, at, stream := 0, offset, false
 	for total < len(buf) {
-		part, err := Await(ctx, c, &messages.Read{Handle: file, Buf: buf[total:], Offset: offset + int64(total)})
+		part, err := Await(ctx, c, &messages.Read{Handle: file, Buf: buf[total:], Offset: at})
 		total += len(part)
+		if !stream {
+			at += int64(len(part))
+		}
 		switch {
+		case isStream(err, offset, at):
+			at, stream = 0, true
 		case err != nil:
 			return total, err
 		case len(part) > 0:
@@ -78,19 +84,32 @@ func ReadFull(ctx context.Context, c *Client, file messages.Handle, buf []byte, 
 	return total, nil
 }
 
-// WriteFull writes all of buf at offset.
+// WriteFull writes all of buf at offset. On a stream, or a file opened with
+// O_APPEND, offset is 0, and others may write in between.
 func WriteFull(ctx context.Context, c *Client, file messages.Handle, buf []byte, offset int64) error {
+	at, stream := offset, false
 	for len(buf) > 0 {
-		n, err := Await(ctx, c, &messages.Write{Handle: file, Buf: buf, Offset: offset})
-		if err != nil {
+		n, err := Await(ctx, c, &messages.Write{Handle: file, Buf: buf, Offset: at})
+		switch {
+		case isStream(err, offset, at):
+			at, stream = 0, true
+		case err != nil:
 			return err
-		}
-		if n == 0 {
+		case n == 0:
 			return io.ErrShortWrite
+		case stream:
+			buf = buf[n:]
+		default:
+			buf, at = buf[n:], at+int64(n)
 		}
-		buf, offset = buf[n:], offset+int64(n)
 	}
 	return nil
+}
+
+// isStream tells a stream from a file by its refusal of the position at which
+// the second part would be. Nothing is done then, and 0 is the way to go on.
+func isStream(err error, offset, at int64) bool {
+	return offset == 0 && at > 0 && errors.Is(err, messages.ErrRange) && errors.Is(err, messages.ErrRefused)
 }
 
 // WriteFile writes data to a file, which it creates with the given permission
@@ -140,8 +159,7 @@ func replaceIn(ctx context.Context, c *Client, dir messages.Handle, name string,
 		_, err = Await(ctx, c, &messages.Rename{OldDir: dir, OldPath: temporary, NewDir: dir, NewPath: name})
 	}
 	if err != nil {
-		_, undo := Await(context.WithoutCancel(ctx), c, &messages.Unlink{Dir: dir, Path: temporary})
-		return errors.Join(err, undo)
+		return errors.Join(err, tidyUp(ctx, c, &messages.Unlink{Dir: dir, Path: temporary}))
 	}
 	if _, err := Await(ctx, c, &messages.Fsync{Handle: dir}); err != nil {
 		return fmt.Errorf("the new file is in place, but syncing its directory failed: %w", err)
@@ -149,9 +167,22 @@ func replaceIn(ctx context.Context, c *Client, dir messages.Handle, name string,
 	return nil
 }
 
-// closeHandle closes even when ctx has ended: a handle is not to be left open
-// because the caller gave up.
+// closeHandle closes a file, or a directory.
 func closeHandle(ctx context.Context, c *Client, file messages.Handle) error {
-	_, err := Await(context.WithoutCancel(ctx), c, &messages.Close{Handle: file})
+	return tidyUp(ctx, c, &messages.Close{Handle: file})
+}
+
+// tidyTries bounds how often restarts may come in the way of a tidyUp.
+const tidyTries = 1000
+
+// tidyUp performs what must not be left undone because the caller gave up, or
+// because the ring owner was restarted over it.
+func tidyUp(ctx context.Context, c *Client, op messages.Operation[messages.None]) (err error) {
+	ctx = context.WithoutCancel(ctx)
+	for range tidyTries {
+		if _, err = Await(ctx, c, op); !errors.Is(err, messages.ErrRestarted) {
+			return err
+		}
+	}
 	return err
 }

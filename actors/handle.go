@@ -117,10 +117,10 @@ func (e *engine) drop(f *file) {
 	if f == nil || !f.Drop() {
 		return
 	}
-	if q := &f.Payload.closing; q.head != 0 {
-		i := q.head - 1
-		e.remove(q, i)
-		e.enqueue(i) // the Close that waited
+	if q := &f.Payload.closing; q.head != nil {
+		p := q.head
+		q.remove(p)
+		e.enqueue(p) // the Close that waited
 		return
 	}
 	e.discard(f)

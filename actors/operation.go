@@ -22,8 +22,9 @@ type operation struct {
 	// ownerIndex tells the owners apart in the index of identities.
 	ownerIndex uint32
 
-	next, prev   uint32 // in the owner's list, as slot+1
-	qnext, qprev uint32 // in a queue, as slot+1
+	next, prev   *operation // in the owner's list
+	qnext, qprev *operation // in a queue
+	slot         uint32     // its place in the lifecycle map
 
 	res     int32 // result, as a CQE has it
 	partial int32 // bytes done by an earlier request; of an Adopt, the flags
@@ -84,54 +85,51 @@ const (
 	inParked // in its handle's list: a stream's order, or a close that waits
 )
 
-// queue is a list of slots through the links in their payloads, so that
-// queueing allocates nothing and leaving it from the middle costs nothing.
+// queue is a list of operations through the links in them, so that queueing
+// allocates nothing and leaving it from the middle costs nothing.
 type queue struct {
 	id         queueID
-	head, tail uint32 // as slot+1
+	head, tail *operation
 	length     int
 }
 
-func (e *engine) push(q *queue, i uint32) {
-	p := e.table.Payload(i)
+func (q *queue) push(p *operation) {
 	if p.queue != inNone {
 		panic(&ring.InvariantError{What: "operation is in two queues"})
 	}
-	p.queue, p.qprev, p.qnext = q.id, q.tail, 0
-	if q.tail == 0 {
-		q.head = i + 1
+	p.queue, p.qprev, p.qnext = q.id, q.tail, nil
+	if q.tail == nil {
+		q.head = p
 	} else {
-		e.table.Payload(q.tail - 1).qnext = i + 1
+		q.tail.qnext = p
 	}
-	q.tail = i + 1
+	q.tail = p
 	q.length++
 }
 
-func (e *engine) pushFront(q *queue, i uint32) {
-	if q.head == 0 {
-		e.push(q, i)
+func (q *queue) pushFront(p *operation) {
+	if q.head == nil {
+		q.push(p)
 		return
 	}
-	p := e.table.Payload(i)
-	p.queue, p.qprev, p.qnext = q.id, 0, q.head
-	e.table.Payload(q.head - 1).qprev = i + 1
-	q.head = i + 1
+	p.queue, p.qprev, p.qnext = q.id, nil, q.head
+	q.head.qprev = p
+	q.head = p
 	q.length++
 }
 
-func (e *engine) remove(q *queue, i uint32) {
-	p := e.table.Payload(i)
-	if p.qprev == 0 {
+func (q *queue) remove(p *operation) {
+	if p.qprev == nil {
 		q.head = p.qnext
 	} else {
-		e.table.Payload(p.qprev - 1).qnext = p.qnext
+		p.qprev.qnext = p.qnext
 	}
-	if p.qnext == 0 {
+	if p.qnext == nil {
 		q.tail = p.qprev
 	} else {
-		e.table.Payload(p.qnext - 1).qprev = p.qprev
+		p.qnext.qprev = p.qprev
 	}
-	p.queue, p.qnext, p.qprev = inNone, 0, 0
+	p.queue, p.qnext, p.qprev = inNone, nil, nil
 	q.length--
 }
 
@@ -152,9 +150,9 @@ func (e *engine) queueOf(p *operation) *queue {
 }
 
 // dequeue takes an operation out of whatever list it is in.
-func (e *engine) dequeue(i uint32) {
-	if q := e.queueOf(e.table.Payload(i)); q != nil {
-		e.remove(q, i)
+func (e *engine) dequeue(p *operation) {
+	if q := e.queueOf(p); q != nil {
+		q.remove(p)
 	}
 }
 
@@ -166,28 +164,26 @@ func (p *operation) more(i uint32) *extra {
 	return p.extra
 }
 
-// ownerLink and ownerUnlink keep the owner's list of operations.
-func (e *engine) ownerLink(o *party, i uint32) {
-	p := e.table.Payload(i)
-	p.next, p.prev = o.ops, 0
-	if o.ops != 0 {
-		e.table.Payload(o.ops - 1).prev = i + 1
+// link and unlink keep an owner's list of operations, the latest first.
+func (o *party) link(p *operation) {
+	p.next, p.prev = o.ops, nil
+	if o.ops != nil {
+		o.ops.prev = p
 	}
-	o.ops = i + 1
+	o.ops = p
 	o.open++
 }
 
-func (e *engine) ownerUnlink(o *party, i uint32) {
-	p := e.table.Payload(i)
-	if p.prev == 0 {
+func (o *party) unlink(p *operation) {
+	if p.prev == nil {
 		o.ops = p.next
 	} else {
-		e.table.Payload(p.prev - 1).next = p.next
+		p.prev.next = p.next
 	}
-	if p.next != 0 {
-		e.table.Payload(p.next - 1).prev = p.prev
+	if p.next != nil {
+		p.next.prev = p.prev
 	}
-	p.next, p.prev = 0, 0
+	p.next, p.prev = nil, nil
 	o.open--
 }
 

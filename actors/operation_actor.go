@@ -64,6 +64,7 @@ type operationActor[R any] struct {
 	token  any
 	state  opState
 	done   *OpDone[R]
+	handle messages.Handle // while opGiving
 
 	submit     messages.Submit
 	completion messages.Completion
@@ -110,7 +111,7 @@ func (a *operationActor[R]) completed(ctx actor.Context, c *messages.Completion)
 	done := &OpDone[R]{Op: c.Op}
 	done.Value, done.Err = messages.Result[R](c)
 	if c.Err == nil && !c.Handle.IsZero() {
-		a.state, a.done = opGiving, done
+		a.state, a.done, a.handle = opGiving, done, c.Handle
 		a.send(ctx, &messages.Give{Handle: c.Handle, To: a.parent}, 2)
 		return
 	}
@@ -136,8 +137,23 @@ func (a *operationActor[R]) finish(ctx actor.Context, done *OpDone[R]) {
 }
 
 func (a *operationActor[R]) cancel(ctx actor.Context, abandon bool) {
-	if a.state != opPolled {
+	switch {
+	case a.state == opPolled:
+	case a.state == opGiving && abandon:
+		a.takeBack(ctx)
+		return
+	default:
 		return
 	}
 	ctx.Send(a.client.owner, &messages.Cancel{ID: a.submit.ID, Abandon: abandon})
+}
+
+// takeBack closes a handle that is the parent's by now, or on its way to be,
+// and of which the parent will not be told. The client is the owner of the
+// Close: it outlives both.
+func (a *operationActor[R]) takeBack(ctx actor.Context) {
+	ctx.Send(a.client.owner, &messages.Submit{
+		Op: &messages.Close{Handle: a.handle},
+		ID: messages.OpID{Owner: a.client.self},
+	})
 }

@@ -30,14 +30,15 @@ type party struct {
 	gone    bool
 
 	pids  []*actor.PID // keys under which it is cached
-	ops   uint32       // its operations, as slot+1
+	ops   *operation   // its operations, the latest first
 	open  int          // how many
 	files *file        // its handles
 	uses  int          // operations and handles that refer to it
 
-	lastSeq    [2]uint64 // greatest Seq seen, of each half of the range
-	wantsReady bool      // was refused for its quota
-	starved    bool      // was refused for want of room
+	lastSeq    [2]uint64              // greatest Seq seen, of each half of the range
+	batch      []*messages.Completion // answers that are to travel together
+	wantsReady bool                   // was refused for its quota
+	starved    bool                   // was refused for want of room
 }
 
 // partyPIDs is how many PIDs a party is cached under. A caller that makes a new

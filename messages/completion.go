@@ -24,6 +24,15 @@ type Completion struct {
 	Value  any
 }
 
+// CompletionBatch is Completions of several Submits that allow it (Batched), in
+// the order in which they ended. Each is as if it had come alone.
+type CompletionBatch struct {
+	Completions []*Completion
+}
+
+// IgnoreDeadLetterLogging is as for Completion.
+func (*CompletionBatch) IgnoreDeadLetterLogging() {}
+
 // Result gives the typed result of a completion, or its error. It fails as
 // well when the completion is not of such an operation.
 func Result[R any](c *Completion) (R, error) {

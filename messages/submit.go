@@ -46,9 +46,13 @@ type Submit struct {
 	// Into lends the storage of the Completion, so that the steady state
 	// allocates nothing. Nil has one allocated.
 	Into *Completion
+	// Batched lets the Completion come in a CompletionBatch, with others for
+	// the same address. Whoever has many in flight is woken less often then.
+	Batched bool
 }
 
-// SubmitBatch is many Submits in one message, each answered on its own.
+// SubmitBatch is many Submits in one message, each answered on its own. The
+// slice is the sender's again when one of them has been answered.
 type SubmitBatch struct {
 	Submits []*Submit
 }

@@ -91,8 +91,10 @@ func (h *Handles[O]) Each(f func(*File[O])) {
 	}
 }
 
-// ID is the handle's public half, Key its secret one.
-func (f *File[O]) ID() uint64  { return f.id }
+// ID is the handle's public half.
+func (f *File[O]) ID() uint64 { return f.id }
+
+// Key is its secret one.
 func (f *File[O]) Key() uint64 { return f.key }
 
 // Closed reports whether the handle is closed; the descriptor may not be yet.

@@ -131,7 +131,17 @@ func (q *completionQueue) peek() (CQE, bool) {
 		return CQE{}, false
 	}
 	c := &q.entries[head&q.mask]
-	return CQE{UserData: UserData(c.UserData), Res: c.Res, Flags: c.Flags}, true
+	return CQE{UserData: UserData(c.UserData), Res: userResult(c.Res), Flags: c.Flags}, true
+}
+
+// userResult is a result as a system call would give it. The kernel has codes
+// of its own for a call that is to be restarted after a signal, and lets those
+// of some operations out (6.18: an open of a FIFO that was cancelled).
+func userResult(res int32) int32 {
+	if -res >= sys.RestartFirst && -res <= sys.RestartLast {
+		return -int32(sys.EINTR)
+	}
+	return res
 }
 
 func (q *completionQueue) advance() {

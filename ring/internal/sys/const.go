@@ -118,3 +118,11 @@ const (
 
 // EBADR is what io_uring_enter answers once when it has lost a completion.
 const EBADR = syscall.Errno(53)
+
+// EINTR is what the kernel's own codes for an interrupted call, which no user
+// is meant to see, become for one: ERESTARTSYS to ERESTART_RESTARTBLOCK.
+const (
+	EINTR        = syscall.Errno(4)
+	RestartFirst = 512
+	RestartLast  = 516
+)
