@@ -197,6 +197,9 @@ func (e *engine) apply(i uint32, effect ring.Effect) {
 	}
 	if effect&ring.Undo != 0 {
 		e.undo(p)
+		if e.table.State(i) == ring.Settling { // not an update: the kernel is done
+			e.ended(i, p)
+		}
 	}
 	if effect&ring.Release != 0 {
 		e.release(i, p)

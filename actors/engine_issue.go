@@ -46,7 +46,9 @@ func (e *engine) issuable(thread *pinnedThread) bool {
 func (e *engine) room() bool {
 	operations := 0
 	for _, l := range e.links {
-		operations += l.operations
+		if !l.forfeited { // what hangs there is given up, and not to keep others waiting
+			operations += l.operations
+		}
 	}
 	return operations < e.config.InFlight
 }

@@ -1,6 +1,9 @@
 package messages
 
-import "fmt"
+import (
+	"fmt"
+	"io"
+)
 
 // Handle is the right to use one open file, directory, pipe or socket of the
 // subsystem. It is a capability: whoever holds it may use it, nobody can guess
@@ -36,8 +39,14 @@ func (h Handle) String() string {
 	return fmt.Sprintf("handle %d.%d", uint32(h.id), h.id>>32)
 }
 
-// GoString keeps the secret out of %#v as well.
-func (h Handle) GoString() string { return "messages." + h.String() }
+// Format keeps the secret out of every verb, those for numbers among them.
+func (h Handle) Format(f fmt.State, verb rune) {
+	text := h.String()
+	if verb == 'v' && f.Flag('#') {
+		text = "messages." + text
+	}
+	_, _ = io.WriteString(f, text)
+}
 
 // Rights say what a handle may be used for.
 type Rights uint8

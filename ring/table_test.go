@@ -412,10 +412,7 @@ func (h *history) key() string {
 	key := fmt.Sprint(h.added, h.peak, h.table.free)
 	for _, m := range h.ops {
 		k := *m
-		k.name, k.aux = min(m.name, 1), min(m.aux, 1)
-		if m.name != 0 {
-			k.name = 1
-		}
+		k.name, k.aux = min(m.name, 1), min(m.aux, 1) // outstanding or not
 		key += fmt.Sprint(k, h.table.State(m.slot))
 	}
 	return key

@@ -1,0 +1,198 @@
+package actors_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ringmaster-io/ringmaster/actors"
+	"github.com/ringmaster-io/ringmaster/messages"
+	"github.com/ringmaster-io/ringmaster/ring"
+	"github.com/ringmaster-io/ringmaster/ring/fake"
+)
+
+// by submits an operation with a deadline.
+func (q *requester) by(deadline time.Time, op messages.Op) messages.OpID {
+	return q.post(&messages.Submit{Op: op, Deadline: deadline})
+}
+
+// passed waits until a moment is past.
+func passed(moment time.Time) { <-time.After(time.Until(moment) + time.Millisecond) }
+
+func requireLate(t *testing.T, c *messages.Completion) {
+	t.Helper()
+	require.ErrorIs(t, c.Err, context.DeadlineExceeded)
+	require.NotErrorIs(t, c.Err, messages.ErrRefused)
+	var failed *messages.OpError
+	require.ErrorAs(t, c.Err, &failed)
+	require.True(t, failed.Timeout())
+	require.NotNil(t, c.Op)
+}
+
+func TestDeadlineThatIsPast(t *testing.T) {
+	r := newRig(t)
+	q := r.requester()
+	requireLate(t, q.completion(q.by(time.Now().Add(-time.Second), &messages.Nop{})))
+	requireLate(t, q.completion(q.by(time.Unix(1, 0), &messages.Timeout{After: time.Hour})))
+	require.Empty(t, r.kernel(1).Consumed())
+	require.EqualValues(t, 2, r.inspect().Cancelled)
+	require.Zero(t, r.glass.Look().Deadlines)
+}
+
+// TestDeadlineWhileQueued: it is answered without ever reaching the kernel.
+func TestDeadlineWhileQueued(t *testing.T) {
+	r := newRig(t, config(func(c *actors.Config) { c.InFlight = 1 }))
+	q := r.requester()
+	k := r.kernel(1)
+	first := q.send(&messages.Nop{})
+	name := k.Next(t, ring.CodeNop).Name
+	deadline := time.Now().Add(20 * time.Millisecond)
+	id := q.by(deadline, &messages.Nop{})
+	timer := k.Next(t, ring.CodeTimeout)
+	require.Equal(t, ring.KindTimer, timer.Name.Kind())
+	require.Positive(t, timer.Duration())
+	require.LessOrEqual(t, timer.Duration(), 20*time.Millisecond)
+	passed(deadline)
+	k.Complete(timer.Name, timerRang, 0)
+	requireLate(t, q.completion(id))
+	require.Len(t, k.Consumed(), 2, "the first, and the timer")
+	k.Complete(name, 0, 0)
+	q.succeeds(first)
+}
+
+// TestDeadlineInFlight only asks the kernel.
+func TestDeadlineInFlight(t *testing.T) {
+	for name, c := range map[string]struct {
+		res  int32
+		late bool
+	}{"and it stops": {canceled, true}, "and it succeeds": {0, false}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, manual)
+			q := r.requester()
+			k := r.kernel(1)
+			deadline := time.Now().Add(10 * time.Millisecond)
+			id := q.by(deadline, &messages.Nop{})
+			op := k.Next(t, ring.CodeNop)
+			timer := k.Next(t, ring.CodeTimeout)
+			passed(deadline)
+			q.silent()
+			k.Complete(timer.Name, timerRang, 0)
+			cancel := k.Next(t, ring.CodeCancel)
+			require.EqualValues(t, op.Name, cancel.Off)
+			q.silent()
+			k.Complete(op.Name, c.res, 0)
+			done := q.completion(id)
+			if c.late {
+				requireLate(t, done)
+			} else {
+				require.NoError(t, done.Err, "the true result, if late")
+			}
+			k.Complete(cancel.Name, notFound, 0)
+			q.silent()
+		})
+	}
+}
+
+// TestNearestDeadlineHasTheTimer: one timer at a time counts, for the nearest
+// deadline; one that fires too early is started again.
+func TestNearestDeadlineHasTheTimer(t *testing.T) {
+	r := newRig(t)
+	q := r.requester()
+	k := r.kernel(1)
+	far := q.by(time.Now().Add(time.Hour), &messages.Nop{})
+	farOp := k.Next(t, ring.CodeNop)
+	first := k.Next(t, ring.CodeTimeout)
+	require.InDelta(t, time.Hour, first.Duration(), float64(time.Minute))
+
+	farther := q.by(time.Now().Add(2*time.Hour), &messages.Nop{})
+	fartherOp := k.Next(t, ring.CodeNop)
+	near := q.by(time.Now().Add(time.Minute), &messages.Nop{})
+	nearOp := k.Next(t, ring.CodeNop)
+	second := k.Next(t, ring.CodeTimeout)
+	require.InDelta(t, time.Minute, second.Duration(), float64(time.Second))
+	disarm := k.Next(t, ring.CodeCancel)
+	require.EqualValues(t, first.Name, disarm.Off, "the timer that is not wanted any more")
+	require.Nil(t, k.Find(first.Name))
+
+	k.Complete(second.Name, timerRang, 0) // too early, by this clock
+	third := k.Next(t, ring.CodeTimeout)
+	require.InDelta(t, time.Minute, third.Duration(), float64(time.Second))
+	q.silent()
+
+	for id, op := range map[messages.OpID]ring.UserData{near: nearOp.Name, far: farOp.Name, farther: fartherOp.Name} {
+		k.Complete(op, 0, 0)
+		q.succeeds(id)
+	}
+	require.Zero(t, r.glass.Look().Deadlines)
+}
+
+func TestManyDeadlines(t *testing.T) {
+	const ops = 20
+	r := newRig(t)
+	q := r.requester()
+	k := r.kernel(1)
+	k.OnTaken(func(taken *fake.Taken) {
+		if taken.Code == ring.CodeTimeout && taken.Name.Kind() == ring.KindTimer {
+			time.AfterFunc(taken.Duration(), func() { k.TryComplete(taken.Name, timerRang, 0) })
+			return
+		}
+		r.oblige(k, taken)
+	})
+	now := time.Now()
+	for n := range ops {
+		q.by(now.Add(time.Duration((n*7)%ops+1)*time.Millisecond), &messages.Timeout{After: time.Hour})
+	}
+	for _, m := range q.answers(ops) {
+		requireLate(t, m.(*messages.Completion))
+	}
+	require.Zero(t, r.glass.Look().Deadlines)
+}
+
+// TestDeadlineAcrossARestart: the old ring's timer is stopped, or it would hold
+// the ring open; the new one starts its own.
+func TestDeadlineAcrossARestart(t *testing.T) {
+	crash := newCrash()
+	r := newRig(t, crash.option)
+	q := r.requester()
+	old := r.kernel(1)
+	id := q.by(time.Now().Add(time.Hour), &messages.Nop{})
+	op := old.Next(t, ring.CodeNop)
+	timer := old.Next(t, ring.CodeTimeout)
+	crash.now(r, q)
+	young := r.kernel(2)
+	young.Next(t, ring.CodeTimeout)
+	require.EqualValues(t, timer.Name, old.Next(t, ring.CodeCancel).Off)
+	old.Complete(op.Name, 0, 0)
+	q.succeeds(id)
+	old.AwaitClosed(t)
+}
+
+// TestBusyKernelWhenATimerIsStopped: the kernel is busy just when an old timer is to
+// be stopped. Nobody may forget about it: it would hold its ring open for an
+// hour.
+func TestBusyKernelWhenATimerIsStopped(t *testing.T) {
+	crash := newCrash()
+	r := newRig(t, crash.option)
+	q := r.requester()
+	old := r.kernel(1)
+	id := q.by(time.Now().Add(time.Hour), &messages.Nop{})
+	op := old.Next(t, ring.CodeNop)
+	timer := old.Next(t, ring.CodeTimeout)
+	old.Script(fake.Enter{Err: ring.ErrBusy}, fake.Enter{Err: ring.ErrBusy})
+	crash.now(r, q)
+	require.EqualValues(t, timer.Name, old.Next(t, ring.CodeCancel).Off)
+	old.Complete(op.Name, 0, 0)
+	q.succeeds(id)
+	old.AwaitClosed(t)
+}
+
+// TestDeadlineOfAClose does not stop it.
+func TestDeadlineOfAClose(t *testing.T) {
+	r := newRig(t)
+	q := r.requester()
+	handle, isOpen := q.opened()
+	q.succeeds(q.by(time.Now().Add(-time.Second), &messages.Close{Handle: handle}))
+	require.False(t, isOpen())
+}

@@ -1,0 +1,87 @@
+package actors
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/ringmaster-io/ringmaster/ring"
+)
+
+// Glass looks into a ring owner, for tests.
+type Glass struct{ drive *drive }
+
+// NewGlass finds the ring owner that runs at a PID.
+func NewGlass(system *actor.ActorSystem, pid *actor.PID) *Glass {
+	process, _ := system.ProcessRegistry.Get(pid)
+	box := reflect.ValueOf(process.(*actor.ActorProcess)).Elem().FieldByName("mailbox")
+	return &Glass{(*drive)(box.Elem().UnsafePointer())}
+}
+
+// Picture is what stands in a ring owner between two bursts.
+type Picture struct {
+	Live, IDs, Handles, Parties, Watched, Buried  int
+	Deadlines, Ready, Pinned, Due, Starved, Links int
+	Quarantined, Open, Insisting, Requests        int
+	Slots                                         map[uint32]ring.State
+	Gone                                          bool
+}
+
+// Empty reports whether no operation, handle or party is left.
+func (p Picture) Empty() bool {
+	return p.Live+p.IDs+p.Handles+p.Parties+p.Watched+p.Deadlines+p.Ready+p.Pinned+p.Due+p.Starved+p.Quarantined+p.Open == 0
+}
+
+// Look takes a picture while nobody runs: it waits for a burst that is under
+// way, and sees to it that what was posted meanwhile is handled.
+func (g *Glass) Look() Picture {
+	d := g.drive
+	d.token.Lock()
+	defer d.wake()
+	defer d.token.Unlock()
+	e := d.engine
+	p := Picture{
+		Live:        e.table.Live(),
+		IDs:         e.ids.used,
+		Handles:     e.handles.Live(),
+		Parties:     len(e.parties.byProcess),
+		Watched:     len(e.watched),
+		Buried:      len(e.parties.dead),
+		Deadlines:   len(e.heap),
+		Ready:       e.ready.length,
+		Pinned:      e.pinned.length,
+		Due:         e.due.length,
+		Starved:     len(e.starved),
+		Links:       len(e.links),
+		Quarantined: e.quarantined,
+		Open:        e.open(),
+		Insisting:   len(e.insist.slots),
+		Slots:       map[uint32]ring.State{},
+		Gone:        e.closing == gone,
+	}
+	for _, l := range e.links {
+		p.Requests += l.requests
+	}
+	e.table.Each(func(i uint32, s ring.State) { p.Slots[i] = s })
+	return p
+}
+
+// Hold keeps the ring owner from running while f does.
+func (g *Glass) Hold(f func()) {
+	g.drive.token.Lock()
+	defer g.drive.wake()
+	defer g.drive.token.Unlock()
+	f()
+}
+
+// Answers gives channels that are closed at the engine's two ends.
+func (g *Glass) Answers() (answered, closed <-chan struct{}) {
+	return g.drive.engine.answered, g.drive.engine.closed
+}
+
+// Backoff is for how long a kernel is left alone that is busy.
+const Backoff time.Duration = backOffTime
+
+// RetriesMax bounds how often an operation is issued anew.
+const RetriesMax = retriesMax

@@ -1,0 +1,184 @@
+package actors_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ringmaster-io/ringmaster/actors"
+	"github.com/ringmaster-io/ringmaster/messages"
+	"github.com/ringmaster-io/ringmaster/ring"
+	"github.com/ringmaster-io/ringmaster/ring/fake"
+)
+
+// TestConsumersThatBlock: neither a mailbox that blocks its sender nor one that
+// runs its actor on the sender's stack holds up the ring or another actor.
+func TestConsumersThatBlock(t *testing.T) {
+	for name, option := range map[string]actor.PropsOption{
+		"bounded":      actor.WithMailbox(actor.Bounded(2)), // one of 1 loses messages
+		"synchronized": actor.WithDispatcher(actor.NewSynchronizedDispatcher(300)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			const ops = 8
+			r := newRig(t)
+			blocked := r.spawn("", make(chan struct{}), option)
+			q := r.requester()
+			k := r.kernel(1)
+			answerAll(r, k)
+			blocked.batch(ops)
+			for range 5 {
+				q.succeeds(q.send(&messages.Nop{}))
+			}
+			require.EqualValues(t, ops+5, r.inspect().Completed, "completed, though not received")
+			require.Empty(t, blocked.inbox)
+			blocked.open()
+			seqs := map[uint64]bool{}
+			for range ops {
+				c := expect[*messages.Completion](blocked)
+				require.NoError(t, c.Err)
+				require.False(t, seqs[c.ID.Seq])
+				seqs[c.ID.Seq] = true
+			}
+			blocked.silent()
+		})
+	}
+}
+
+// TestBlockedConsumerDies: its outbox ends, and the ring owner learns of it.
+func TestBlockedConsumerDies(t *testing.T) {
+	r := newRig(t)
+	blocked := r.spawn("", make(chan struct{}), actor.WithMailbox(actor.Bounded(2)))
+	k := r.kernel(1)
+	blocked.batch(4)
+	for range 4 {
+		k.Complete(k.Next(t, ring.CodeNop).Name, 0, 0)
+	}
+	r.inspect()
+	r.system.Root.Stop(blocked.pid)
+	blocked.open()
+	blocked.stop()
+	r.until("it is forgotten", func() bool { return r.glass.Look().Empty() })
+}
+
+// TestNewActorUnderAnOldName gets nothing that is the old one's: no completion,
+// no operation to cancel, no handle.
+func TestNewActorUnderAnOldName(t *testing.T) {
+	const name = "phoenix"
+	r := newRig(t, manual)
+	k := r.kernel(1)
+	old := r.spawn(name, nil)
+	handle, isOpen := old.opened()
+	id := old.post(&messages.Submit{Op: &messages.Nop{}, ID: messages.OpID{Owner: old.pid, Seq: 7}})
+	late := k.Next(t, ring.CodeNop)
+	old.stop()
+	young := r.spawn(name, nil)
+	require.Equal(t, old.pid.Id, young.pid.Id)
+	young.cancel(messages.OpID{Owner: young.pid, Seq: id.Seq})
+	require.Equal(t, messages.NotFound, expect[*messages.CancelResult](young).Outcome)
+	young.post(&messages.Submit{Op: &messages.Nop{}, ID: messages.OpID{Owner: young.pid, Seq: 7}})
+	mine := k.Next(t, ring.CodeNop)
+	r.until("the old one's handle is closed", func() bool { return !isOpen() })
+	young.send(&messages.Stat{Dir: handle})
+	require.ErrorIs(t, expect[*messages.Refused](young).Err, messages.ErrHandleClosed)
+
+	k.Complete(late.Name, 0, 0)
+	young.silent()
+	k.Complete(mine.Name, 0, 0)
+	young.succeeds(messages.OpID{Seq: 7})
+	r.until("the cancel is done", func() bool { r.letGo(); return r.glass.Look().Live == 0 })
+	young.silent()
+}
+
+// TestDeadOwnersQueuedSubmits: a Terminated overtakes the messages that were
+// posted before; those of the dead are undone when they surface.
+func TestDeadOwnersQueuedSubmits(t *testing.T) {
+	r := newRig(t)
+	q, other := r.requester(), r.requester()
+	k := r.kernel(1)
+	first := q.send(&messages.Nop{}) // so that it is watched
+	k.Complete(k.Next(t, ring.CodeNop).Name, 0, 0)
+	q.succeeds(first)
+	before := len(k.Consumed())
+	r.glass.Hold(func() {
+		for range 4 {
+			q.send(&messages.Nop{})
+		}
+		q.stop()
+	})
+	id := other.send(&messages.Nop{})
+	k.Complete(k.Next(t, ring.CodeNop).Name, 0, 0)
+	other.succeeds(id)
+	require.Len(t, k.Consumed(), before+1, "an operation of the dead has reached the kernel")
+	in := r.inspect()
+	require.EqualValues(t, 4, in.Refused)
+	require.EqualValues(t, 4, in.DeadReplies)
+	r.until("their names are forgotten", func() bool { return r.glass.Look().Buried == 0 })
+}
+
+// TestDeadOwnersNameIsAnothers: what the dead had posted is not taken for the
+// work of a new actor under its name.
+func TestDeadOwnersNameIsAnothers(t *testing.T) {
+	const name = "phoenix"
+	r := newRig(t)
+	k := r.kernel(1)
+	old := r.spawn(name, nil)
+	first := old.send(&messages.Nop{})
+	k.Complete(k.Next(t, ring.CodeNop).Name, 0, 0)
+	old.succeeds(first)
+	var young *requester
+	r.glass.Hold(func() {
+		old.send(&messages.Nop{})
+		old.stop()
+		young = r.spawn(name, nil)
+	})
+	r.until("it is refused", func() bool { return r.inspect().Refused == 1 })
+	young.silent()
+	require.Len(t, k.Consumed(), 1)
+}
+
+// TestFlood: while the ring owner is down its mailbox takes no more than it has
+// room for, and refuses the rest at once, whoever asks.
+func TestFlood(t *testing.T) {
+	crash := newCrash()
+	r := newRig(t, crash.option, func(r *rig, c *actors.Config) {
+		c.InFlight, c.Queue = 2, 2
+		r.setUp = func(_ int, k *fake.Kernel) { answerAll(r, k) }
+	})
+	q := r.requester()
+	r.refuse.Store(1 << 30)
+	crash.now(r, q)
+	const posted = 20
+	for range posted {
+		q.send(&messages.Nop{})
+	}
+	waiting := posted
+	r.system.Root.Send(q.pid, &marker{}) // refusals are sent at once, by the poster
+	for m := q.next(); ; m = q.next() {
+		if _, all := m.(*marker); all {
+			break
+		}
+		require.ErrorIs(t, m.(*messages.Refused).Err, messages.ErrOverloaded)
+		require.NotNil(t, m.(*messages.Refused).Op)
+		waiting--
+	}
+	require.Equal(t, 2*(2+2), waiting)
+	answer, err := r.system.Root.RequestFuture(r.pid, &messages.Submit{Op: &messages.Nop{}}, time.Second).Result()
+	require.NoError(t, err, "a future is left without an answer")
+	require.ErrorIs(t, answer.(*messages.Refused).Err, messages.ErrOverloaded)
+
+	r.refuse.Store(0)
+	overloaded := 0
+	for range waiting {
+		switch m := q.next().(type) {
+		case *messages.Completion:
+			require.NoError(t, m.Err)
+		case *messages.Refused:
+			overloaded++
+			require.ErrorIs(t, m.Err, messages.ErrOverloaded)
+		}
+	}
+	require.LessOrEqual(t, overloaded, waiting-4)
+	requireBalance(t, r.inspect().Counters)
+}
