@@ -326,6 +326,7 @@ func (d *drive) failed(r any) {
 	m := d.inHand
 	d.inHand = nil
 	d.suspended.Store(true)
+	d.engine.worked.Store(d.engine.counters.Completed) // for the supervisor to judge
 	d.guard(d.engine.afterPanic)
 	if d.stopped.Load() {
 		// Nobody restarts it any more: the engine helps itself, a few times.

@@ -67,7 +67,7 @@ type engine struct {
 	watchers sync.WaitGroup
 	final    atomic.Pointer[messages.Counters]
 	flooded  atomic.Uint64 // Submits refused at the mailbox's door
-	worked   atomic.Uint64 // Completed, as it was at the end of the last turn
+	worked   atomic.Uint64 // Completed, as it was at the last failure
 }
 
 // stopping says how far the engine's end has come.

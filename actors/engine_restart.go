@@ -154,7 +154,6 @@ func (e *engine) forfeitSlot(i uint32, state ring.State) {
 // settle closes the rings that are drained, and brings the engine's own end
 // about when that is due.
 func (e *engine) settle() {
-	e.worked.Store(e.counters.Completed)
 	if len(e.links) > 1 || e.current == nil {
 		e.closeDrained()
 	}

@@ -200,5 +200,6 @@ func (e *engine) broken(r any) {
 	e.logger().Error("ring owner failed beyond a restart", zap.Any("reason", r))
 }
 
-// Worked is how many operations have completed. It may be read at any time.
+// Worked is how many operations had completed when the ring owner last failed.
+// It may be read at any time.
 func (o *RingOwner) Worked() uint64 { return o.engine.worked.Load() }
