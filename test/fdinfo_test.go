@@ -1,0 +1,60 @@
+//go:build linux
+
+package test
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// kernelView is what the kernel itself says of a ring, in /proc/self/fdinfo.
+type kernelView struct {
+	SqHead, SqTail uint64
+	CqHead, CqTail uint64
+}
+
+// theRing is what the kernel says of the only ring of this process.
+func theRing(t testing.TB) kernelView {
+	t.Helper()
+	views := rings(t)
+	require.Len(t, views, 1)
+	return views[0]
+}
+
+// rings is what the kernel says of each ring of this process.
+func rings(t testing.TB) (views []kernelView) {
+	t.Helper()
+	for _, f := range openFiles() {
+		fd, target, _ := strings.Cut(f, " ")
+		if target != "anon_inode:[io_uring]" {
+			continue
+		}
+		info, err := os.ReadFile("/proc/self/fdinfo/" + fd)
+		require.NoError(t, err)
+		view, err := parseFdinfo(string(info))
+		require.NoError(t, err, "%s", info)
+		views = append(views, view)
+	}
+	return views
+}
+
+func parseFdinfo(info string) (v kernelView, err error) {
+	for name, field := range map[string]*uint64{
+		"SqHead": &v.SqHead, "SqTail": &v.SqTail, "CqHead": &v.CqHead, "CqTail": &v.CqTail,
+	} {
+		_, rest, found := strings.Cut(info, "\n"+name+":")
+		if !found {
+			return v, fmt.Errorf("no %s", name)
+		}
+		text, _, _ := strings.Cut(rest, "\n")
+		if *field, err = strconv.ParseUint(strings.TrimSpace(text), 10, 32); err != nil {
+			return v, err
+		}
+	}
+	return v, nil
+}
