@@ -288,7 +288,7 @@ func (e *engine) enqueue(p *operation) {
 		}
 	case classPinned:
 		e.pinned.push(p)
-	default:
+	case classAnywhere:
 		e.readyLen += len(p.request.Buf)
 		e.ready.push(p)
 	}

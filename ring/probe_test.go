@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringmaster-io/ringmaster/ring/internal/sys"
+	"github.com/ringmaster-io/ringmaster/test/leak"
 )
 
 // failingKernel is the running kernel, whose n-th step towards a ring fails.
@@ -86,7 +87,7 @@ func TestOpenFails(t *testing.T) {
 		"setup", "map", "dontfork", "map", "dontfork", "probe", "workers", "eventfd", "register",
 	}, whole.steps)
 
-	files, mappings := openFiles(), ringMappings()
+	files, mappings := leak.OpenFiles(), leak.RingMappings()
 	for n, step := range whole.steps {
 		t.Run(fmt.Sprint(n+1, " ", step), func(t *testing.T) {
 			kernel := &failingKernel{n: n + 1}
@@ -94,19 +95,19 @@ func TestOpenFails(t *testing.T) {
 			require.ErrorIs(t, err, ErrUnavailable)
 			require.ErrorIs(t, err, syscall.ENOMEM)
 			require.Equal(t, whole.steps[:n+1], kernel.steps, "no step after the one that failed")
-			require.Equal(t, files, openFiles())
-			require.Equal(t, mappings, ringMappings())
+			require.Equal(t, files, leak.OpenFiles())
+			require.Equal(t, mappings, leak.RingMappings())
 		})
 	}
 }
 
 // An eventfd that the netpoller cannot have is no bell.
 func TestOpenWithoutNetpoller(t *testing.T) {
-	files := openFiles()
+	files := leak.OpenFiles()
 	_, err := open(blockingEventfd{}, Options{})
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.ErrorContains(t, err, "waiting for an eventfd")
-	require.Equal(t, files, openFiles())
+	require.Equal(t, files, leak.OpenFiles())
 }
 
 type blockingEventfd struct{ sys.Kernel }
@@ -171,18 +172,18 @@ func TestOpenAdapts(t *testing.T) {
 }
 
 func TestOpenNeedsFeatures(t *testing.T) {
-	files := openFiles()
+	files := leak.OpenFiles()
 	for _, feature := range requiredFeatures {
 		_, err := open(refusedSetup{features: feature.bit}, Options{})
 		require.ErrorIs(t, err, ErrUnavailable)
 		require.ErrorContains(t, err, feature.name+" not supported (requires Linux "+feature.since)
 	}
-	require.Equal(t, files, openFiles())
+	require.Equal(t, files, leak.OpenFiles())
 }
 
 // A kernel that contradicts itself about its mapping is refused.
 func TestOpenChecksTheMapping(t *testing.T) {
-	files := openFiles()
+	files := leak.OpenFiles()
 	for name, lie := range map[string]func(*sys.Params){
 		"word outside":       func(p *sys.Params) { p.SQOff.Tail = 1 << 30 },
 		"word not aligned":   func(p *sys.Params) { p.CQOff.Overflow++ },
@@ -193,8 +194,8 @@ func TestOpenChecksTheMapping(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := open(lyingKernel{lie: lie}, Options{})
 			require.ErrorIs(t, err, ErrUnavailable)
-			require.Equal(t, files, openFiles())
-			require.Zero(t, ringMappings())
+			require.Equal(t, files, leak.OpenFiles())
+			require.Zero(t, leak.RingMappings())
 		})
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringmaster-io/ringmaster/ring/internal/sys"
+	"github.com/ringmaster-io/ringmaster/test/leak"
 )
 
 func TestUserDataPacking(t *testing.T) {
@@ -349,7 +350,7 @@ func TestBacklogBesideClose(t *testing.T) {
 		<-looked
 		require.False(t, r.Backlog())
 	}
-	require.Zero(t, ringMappings())
+	require.Zero(t, leak.RingMappings())
 }
 
 // Child processes do not get the mappings, and nobody keeps them.
@@ -360,10 +361,10 @@ func TestMappings(t *testing.T) {
 	}
 	smaps, err := os.ReadFile("/proc/self/smaps")
 	require.NoError(t, err)
-	require.Equal(t, 2, ringMappings())
+	require.Equal(t, 2, leak.RingMappings())
 	require.Equal(t, 2, dontForkMappings(string(smaps)))
 	require.NoError(t, r.Close())
-	require.Zero(t, ringMappings())
+	require.Zero(t, leak.RingMappings())
 }
 
 // dontForkMappings counts mappings of rings that have the flag "dc".

@@ -16,6 +16,7 @@ import (
 	"github.com/ringmaster-io/ringmaster/actors"
 	"github.com/ringmaster-io/ringmaster/messages"
 	"github.com/ringmaster-io/ringmaster/supervisor"
+	"github.com/ringmaster-io/ringmaster/test/leak"
 )
 
 // footprint is what operations and handles leave while they live.
@@ -26,7 +27,7 @@ type footprint struct {
 
 func (r *rig) footprint() footprint {
 	in := r.inspect()
-	return footprint{in.InFlight, in.Queued, in.Handles, in.Owners, openFiles()}
+	return footprint{in.InFlight, in.Queued, in.Handles, in.Owners, leak.OpenFiles()}
 }
 
 // comesBackTo waits until nothing is left of what came after a footprint.

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ringmaster-io/ringmaster/test/leak"
 )
 
 // kernelView is what the kernel itself says of a ring, in /proc/self/fdinfo.
@@ -29,7 +31,7 @@ func theRing(t testing.TB) kernelView {
 // rings is what the kernel says of each ring of this process.
 func rings(t testing.TB) (views []kernelView) {
 	t.Helper()
-	for _, f := range openFiles() {
+	for _, f := range leak.OpenFiles() {
 		fd, target, _ := strings.Cut(f, " ")
 		if target != "anon_inode:[io_uring]" {
 			continue

@@ -12,6 +12,7 @@ import (
 	"github.com/ringmaster-io/ringmaster/actors"
 	"github.com/ringmaster-io/ringmaster/messages"
 	"github.com/ringmaster-io/ringmaster/supervisor"
+	"github.com/ringmaster-io/ringmaster/test/leak"
 )
 
 // hung starts an open and a read that hang, on behalf of a probe.
@@ -86,9 +87,9 @@ func TestAwaitOnHungDevice(t *testing.T) {
 // cancel: they are reported as abandoned, their memory is kept, and everything
 // is released when the device answers after all.
 func TestShutdownWithHungDevice(t *testing.T) {
-	files := openFiles()
+	files := leak.OpenFiles()
 	fs := mountHungFS(t)
-	mounted := len(openFiles())
+	mounted := len(leak.OpenFiles())
 	r := startUnchecked(t, supervisor.WithShutdownGrace(20*time.Millisecond))
 	p := r.probe()
 	hung(r, fs, p)
@@ -112,10 +113,10 @@ func TestShutdownWithHungDevice(t *testing.T) {
 	require.Equal(t, report, again)
 
 	fs.answer()
-	eventually(t, "everything is released", func() bool { return len(openFiles()) == mounted })
+	eventually(t, "everything is released", func() bool { return len(leak.OpenFiles()) == mounted })
 	p.silent()
 	fs.unmount()
-	require.Equal(t, files, openFiles())
+	require.Equal(t, files, leak.OpenFiles())
 }
 
 // TestRestartWithHungDevice gives up what a failed ring does not end in time:
@@ -145,7 +146,7 @@ func TestRestartWithHungDevice(t *testing.T) {
 			eventually(t, "the old ring is closed", func() bool { return r.inspect().Draining == 0 })
 			require.Zero(t, r.inspect().Quarantined)
 			require.EqualValues(t, 1, r.inspect().LateClosed)
-			eventually(t, "the descriptors are closed", func() bool { return len(openFiles()) == len(before.Files) })
+			eventually(t, "the descriptors are closed", func() bool { return len(leak.OpenFiles()) == len(before.Files) })
 			report, err := r.rm.Shutdown(r.ctx)
 			require.NoError(t, err)
 			require.Equal(t, report.Submitted, report.Completed+report.Refused)

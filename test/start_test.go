@@ -19,6 +19,7 @@ import (
 	"github.com/ringmaster-io/ringmaster/actors"
 	"github.com/ringmaster-io/ringmaster/messages"
 	"github.com/ringmaster-io/ringmaster/supervisor"
+	"github.com/ringmaster-io/ringmaster/test/leak"
 )
 
 // TestStartIsCheap counts what a start takes, rather than timing it. See
@@ -85,7 +86,7 @@ func callsBetween(t *testing.T, trace, begin, end string) (calls []string) {
 // childStart starts a subsystem between two marks.
 func childStart() error {
 	system := actor.NewActorSystem(quiet)
-	primeNetpoller()
+	leak.PrimeNetpoller()
 	_ = unix.Access(markBegin, 0)
 	rm, err := supervisor.Start(system)
 	_ = unix.Access(markEnd, 0)
@@ -109,11 +110,11 @@ func TestRefusedOptions(t *testing.T) {
 		"without-logger": supervisor.WithLogger(nil),
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := openFiles()
+			before := leak.OpenFiles()
 			system := actor.NewActorSystem(quiet)
 			_, err := supervisor.Start(system, option)
 			require.ErrorIs(t, err, messages.ErrArgument)
-			require.Equal(t, before, openFiles())
+			require.Equal(t, before, leak.OpenFiles())
 			rm, err := supervisor.Start(system)
 			require.NoError(t, err)
 			_, err = rm.Shutdown(t.Context())

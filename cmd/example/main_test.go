@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -11,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ringmaster-io/ringmaster/test/leak"
 )
 
 // asProgram makes the test binary behave as the program itself; asUser makes
@@ -23,7 +27,7 @@ const (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) == "" {
-		os.Exit(m.Run())
+		leak.Main(m)
 	}
 	if os.Getenv(asUser) != "" {
 		if err := syscall.Setuid(nobody); err != nil {

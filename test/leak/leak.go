@@ -1,0 +1,91 @@
+// Package leak has a test package fail when its tests leave something behind
+// in the process: a goroutine, a descriptor, or a mapping of a ring.
+package leak
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// Main runs a package's tests, looks for what they left behind, and ends the
+// process. It is for TestMain.
+func Main(m interface{ Run() int }) {
+	PrimeNetpoller()
+	before := OpenFiles()
+	code := m.Run()
+	if code == 0 && leaks(before) {
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func leaks(before []string) (found bool) {
+	report := func(what string, details any) {
+		fmt.Fprintf(os.Stderr, "leaked %s: %v\n", what, details)
+		found = true
+	}
+	if err := goleak.Find(); err != nil {
+		report("goroutines", err)
+	}
+	if after := OpenFiles(); !slices.Equal(before, after) {
+		report("descriptors", slices.DeleteFunc(after, func(f string) bool { return slices.Contains(before, f) }))
+	}
+	if n := RingMappings(); n != 0 {
+		report("mappings of rings", n)
+	}
+	return found
+}
+
+// PrimeNetpoller has the runtime open the descriptors of its own.
+func PrimeNetpoller() {
+	r, w, err := os.Pipe()
+	if err != nil {
+		panic(err)
+	}
+	_ = r.SetReadDeadline(time.Time{})
+	_, _ = r.Close(), w.Close()
+}
+
+// OpenFiles are this process's descriptors, as "number target".
+func OpenFiles() []string {
+	dir, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return nil // no Linux: nothing can be told
+	}
+	var files []string
+	for _, entry := range dir {
+		target, err := os.Readlink("/proc/self/fd/" + entry.Name())
+		if err != nil || strings.HasPrefix(target, "/proc/") || ofTesting(target) {
+			continue // the listing itself, or a profile that testing writes
+		}
+		files = append(files, entry.Name()+" "+target)
+	}
+	slices.Sort(files)
+	return files
+}
+
+// ofTesting reports whether a file is one that a flag of the testing package
+// names, a profile for instance, which that package leaves open.
+func ofTesting(target string) (yes bool) {
+	flag.Visit(func(f *flag.Flag) {
+		path, err := filepath.Abs(f.Value.String())
+		yes = yes || err == nil && path == target
+	})
+	return yes
+}
+
+// RingMappings is how many mappings of rings this process has.
+func RingMappings() int {
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return 0
+	}
+	return strings.Count(string(maps), "[io_uring]")
+}
