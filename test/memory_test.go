@@ -117,6 +117,10 @@ func TestMemorySteady(t *testing.T) {
 		p := r.probe()
 		r.send(p, 1, &messages.Timeout{After: time.Hour})
 		p.stop()
+		eventually(t, "the orphan has ended", func() bool {
+			in := r.inspect()
+			return in.InFlight+in.Queued == 0
+		})
 	}
 	for range 5 {
 		round()
@@ -127,6 +131,8 @@ func TestMemorySteady(t *testing.T) {
 	}
 	eventually(t, "the dead are forgotten", func() bool { return r.inspect().Owners <= before.Owners })
 	after := r.inspect()
-	require.Equal(t, before.Slots, after.Slots)
+	// One operation at a time, and at most one that was answered and whose
+	// cancel the kernel has not answered yet.
+	require.LessOrEqual(t, after.Slots, 2)
 	require.Zero(t, after.Handles)
 }
