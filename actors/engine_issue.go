@@ -16,10 +16,10 @@ func (e *engine) turn(thread *pinnedThread) {
 	for again := true; again; {
 		e.laneReap()
 		e.askAgain()
-		e.expireLinks()
 		e.issue(thread)
 		e.enter()
 		e.reap()
+		e.expireLinks() // what is there is not given up
 		e.deliver()
 		again = e.issuable(thread)
 	}

@@ -121,7 +121,7 @@ func (e *engine) afterPanic() {
 // expireLinks gives up what a drained ring did not end in time.
 func (e *engine) expireLinks() {
 	for _, l := range e.links {
-		if l.draining && !l.forfeited && l.overdue.Load() {
+		if l.draining && !l.forfeited && l.requests > 0 && l.overdue.Load() {
 			e.forfeit(l)
 		}
 	}

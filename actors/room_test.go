@@ -56,3 +56,35 @@ func TestOrphanLetsGoAtItsEnd(t *testing.T) {
 	k.Complete(cancel.Name, 0, 0)
 	r.until("the slot is free", func() bool { return r.glass.Look().Live == 0 })
 }
+
+// TestDrainedInTime: a ring owner that comes back after the deadline of a
+// drain looks at what the old ring has before it gives it up.
+func TestDrainedInTime(t *testing.T) {
+	const timeout = 20 * time.Millisecond
+	crash := newCrash()
+	restarting := make(chan struct{})
+	late := make(chan struct{})
+	first := true
+	r := newRig(t, manual, config(func(c *actors.Config) {
+		c.DrainTimeout = timeout
+		c.Failpoint = func(p actors.Failpoint, n int) {
+			if p == actors.FailStarted && !first {
+				close(restarting)
+				<-late
+			}
+			first = first && p != actors.FailStarted
+			crash.pass(p, n)
+		}
+	}))
+	q, other := r.requester(), r.requester()
+	old := r.kernel(1)
+	id := q.send(&messages.Nop{})
+	nop := old.Next(t, ring.CodeNop)
+	crash.now(r, other)
+	<-restarting
+	old.Complete(nop.Name, 0, 0)
+	<-time.After(2 * timeout) // the deadline is the event
+	close(late)
+	require.NoError(t, q.completion(id).Err)
+	require.Zero(t, r.inspect().Unknown)
+}

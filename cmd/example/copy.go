@@ -54,7 +54,7 @@ func copyCommand(g *globals) *cobra.Command {
 
 // copying is one run of the command.
 type copying struct {
-	*session
+	*stage
 	globals  *globals
 	options  copyOptions
 	saboteur *saboteur // nil without --crash-every
@@ -69,11 +69,11 @@ func runCopy(ctx context.Context, g *globals, o copyOptions, source, target stri
 		c.saboteur = newSaboteur(o.seed, o.crashEvery)
 		options = append(options, supervisor.WithFailpoint(c.saboteur.hook))
 	}
-	session, err := start(g, options...)
+	stage, err := start(g, options...)
 	if err != nil {
 		return err
 	}
-	c.session = session
+	c.stage = stage
 	err = c.run(ctx, source, target)
 	report, stopErr := c.stop()
 	if err == nil {
@@ -154,7 +154,7 @@ func (c *copying) leftovers(p *plan) string {
 func (c *copying) stop() (supervisor.Report, error) {
 	ctx := context.Background()
 	if c.saboteur == nil {
-		return c.session.stop(ctx)
+		return c.stage.stop(ctx)
 	}
 	c.saboteur.end()
 	c.saboteur.finale()
@@ -169,5 +169,5 @@ func (c *copying) stop() (supervisor.Report, error) {
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	return c.session.stop(ended)
+	return c.stage.stop(ended)
 }

@@ -267,9 +267,9 @@ func TestCopyInterrupted(t *testing.T) {
 	makeTree(t, source)
 	var stderr bytes.Buffer
 	c := &copying{globals: &globals{stderr: &stderr}}
-	session, err := start(c.globals)
+	stage, err := start(c.globals)
 	check(t, err)
-	c.session = session
+	c.stage = stage
 	plan, err := survey{t.Context(), c.client}.plan(source, filepath.Join(dir, "copy"), false)
 	check(t, err)
 	if err := c.copy(cancelled(t), plan); !errors.Is(err, errInterrupted) {

@@ -17,16 +17,16 @@ import (
 	"github.com/ringmaster-io/ringmaster/supervisor"
 )
 
-// session is one actor system with one subsystem in it: what every command
+// stage is one actor system with one subsystem in it: what every command
 // starts with and ends with.
-type session struct {
+type stage struct {
 	system    *actor.ActorSystem
 	subsystem *supervisor.Subsystem
 	client    *actors.Client
 }
 
 // start starts both. Actors and subsystem log to the same place.
-func start(g *globals, options ...supervisor.Option) (*session, error) {
+func start(g *globals, options ...supervisor.Option) (*stage, error) {
 	core := logCore(g.stderr, g.level)
 	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(zapslog.NewHandler(core))
@@ -36,7 +36,7 @@ func start(g *globals, options ...supervisor.Option) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the subsystem: %w", err)
 	}
-	return &session{system: system, subsystem: subsystem, client: subsystem.Client()}, nil
+	return &stage{system: system, subsystem: subsystem, client: subsystem.Client()}, nil
 }
 
 func logCore(out io.Writer, level zapcore.Level) zapcore.Core {
@@ -45,7 +45,7 @@ func logCore(out io.Writer, level zapcore.Level) zapcore.Core {
 }
 
 // stop ends the subsystem and says whether it kept its books.
-func (s *session) stop(ctx context.Context) (supervisor.Report, error) {
+func (s *stage) stop(ctx context.Context) (supervisor.Report, error) {
 	report, err := s.subsystem.Shutdown(ctx)
 	if err != nil {
 		return report, fmt.Errorf("shutting down: %w", err)

@@ -41,7 +41,7 @@ func tour(ctx context.Context, globals *globals) error {
 		options:  copyOptions{verify: true},
 		saboteur: newSaboteur(uint64(time.Now().UnixNano()), tourCrashEvery),
 	}}
-	if g.session, err = start(globals, supervisor.WithFailpoint(g.saboteur.hook)); err != nil {
+	if g.stage, err = start(globals, supervisor.WithFailpoint(g.saboteur.hook)); err != nil {
 		return err
 	}
 	return g.lead()
