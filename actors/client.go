@@ -27,14 +27,60 @@ type Client struct {
 	// calls are those under way. The last one after closed forgets the client.
 	calls  atomic.Int64
 	closed atomic.Bool
+	// retired: the ring owner has ended.
+	retired atomic.Bool
+	clients *clients
 }
 
-// NewClient registers a further client of the ring owner at pid.
-func NewClient(system *actor.ActorSystem, pid *actor.PID) *Client {
-	c := &Client{system: system, owner: pid}
+// NewClient registers a further client of the ring owner, whose actor is at
+// pid.
+func (o *RingOwner) NewClient(pid *actor.PID) *Client {
+	system := o.engine.system
+	c := &Client{system: system, owner: pid, clients: &o.engine.clients}
 	c.idle.New = func() any { return &waiter{done: make(chan struct{}, 1)} }
 	c.self, _ = system.ProcessRegistry.Add(clientProcess{c}, "ringmaster-client-"+system.ProcessRegistry.NextId())
+	if !c.clients.add(c) {
+		c.retire()
+	}
 	return c
+}
+
+// clients are those of one ring owner. They end with it.
+type clients struct {
+	mu    sync.Mutex
+	all   map[*Client]struct{}
+	ended bool
+}
+
+// add reports false when the ring owner has ended.
+func (cs *clients) add(c *Client) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.ended {
+		return false
+	}
+	if cs.all == nil {
+		cs.all = make(map[*Client]struct{})
+	}
+	cs.all[c] = struct{}{}
+	return true
+}
+
+func (cs *clients) remove(c *Client) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	delete(cs.all, c)
+}
+
+// end retires all clients.
+func (cs *clients) end() {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.ended = true
+	for c := range cs.all {
+		c.retire()
+	}
+	cs.all = nil
 }
 
 // PID is the ring owner's address: where actors send their Submit and Cancel.
@@ -50,10 +96,27 @@ func (c *Client) Close() {
 	if c.closed.Swap(true) {
 		return
 	}
+	c.clients.remove(c)
 	c.system.Root.Send(c.owner, &ownerGone{process: clientProcess{c}})
 	if c.calls.Load() == 0 {
 		c.forget()
 	}
+}
+
+// retire is Close when the ring owner has ended: there is nothing to close.
+func (c *Client) retire() {
+	c.retired.Store(true)
+	if !c.closed.Swap(true) && c.calls.Load() == 0 {
+		c.forget()
+	}
+}
+
+// refuse says why there can be no call any more.
+func (c *Client) refuse(op messages.Op) error {
+	if c.retired.Load() {
+		return refusal(op, messages.ErrStopped, "")
+	}
+	return refusal(op, messages.ErrOwner, "")
 }
 
 // begin counts a call in, unless the client is closed; end counts it out.
@@ -100,7 +163,7 @@ func Await[R any](ctx context.Context, c *Client, op messages.Operation[R]) (R, 
 		return none, refusal(op, err, "")
 	}
 	if !c.begin() {
-		return none, refusal(op, messages.ErrOwner, "")
+		return none, c.refuse(op)
 	}
 	defer c.end()
 	w := c.idle.Get().(*waiter)
@@ -133,7 +196,7 @@ func Await[R any](ctx context.Context, c *Client, op messages.Operation[R]) (R, 
 // Inspect asks the ring owner how it is.
 func (c *Client) Inspect(ctx context.Context) (*messages.Inspection, error) {
 	if !c.begin() {
-		return nil, refusal(nil, messages.ErrOwner, "")
+		return nil, c.refuse(nil)
 	}
 	defer c.end()
 	w := &waiter{done: make(chan struct{}, 1)}

@@ -50,7 +50,8 @@ type Config struct {
 	// DrainTimeout is how long a failed ring is given to end what is in flight
 	// on it, before the rest is answered with messages.ErrOutcomeUnknown.
 	DrainTimeout time.Duration
-	// ShutdownGrace is how long a shutdown waits for what it has cancelled.
+	// ShutdownGrace is how long a shutdown, or a drain whose time is up, waits
+	// for what it has cancelled then.
 	ShutdownGrace time.Duration
 
 	// Inline lets a burst run on its poster's thread where that is safe. Turn

@@ -14,6 +14,11 @@ const noDescriptor = -1
 // performAdopt duplicates a file's descriptor. It gives the descriptor, or a
 // negated errno, and the flags that it is open with.
 func performAdopt(op *messages.Adopt) (res, flags int32) {
+	defer func() {
+		if recover() != nil { // an os.File that nobody opened: its methods panic
+			res, flags = -int32(unix.EBADF), 0
+		}
+	}()
 	fd, open, err := duplicate(op.File)
 	if err == nil {
 		return int32(fd), int32(open)

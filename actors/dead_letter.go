@@ -6,21 +6,21 @@ import (
 	"github.com/ringmaster-io/ringmaster/messages"
 )
 
-// RefuseDeadLetters answers what is sent to a ring owner that is no more: each
+// RefuseDeadLetters answers what is sent to ring owners that are no more: each
 // Submit gets its Refused, with its operation inside, as the protocol
-// promises. It works until the function that it returns is called.
+// promises. The function is says which PIDs are those of ring owners;
+// it lasts as long as the actor system.
 //
 // A sender that protoactor itself answers with a DeadLetterResponse, and that
 // is not an actor, is left alone: a future must not be answered twice.
-func RefuseDeadLetters(system *actor.ActorSystem, owner *actor.PID) func() {
-	subscription := system.EventStream.SubscribeWithPredicate(
+func RefuseDeadLetters(system *actor.ActorSystem, is func(*actor.PID) bool) {
+	system.EventStream.SubscribeWithPredicate(
 		func(event any) { refuseDeadLetter(system, event.(*actor.DeadLetterEvent)) },
 		func(event any) bool {
 			letter, ok := event.(*actor.DeadLetterEvent)
-			return ok && letter.PID != nil && letter.PID.Id == owner.Id && letter.PID.Address == owner.Address
+			return ok && letter.PID != nil && is(letter.PID)
 		},
 	)
-	return func() { system.EventStream.Unsubscribe(subscription) }
 }
 
 func refuseDeadLetter(system *actor.ActorSystem, letter *actor.DeadLetterEvent) {
@@ -39,9 +39,25 @@ func refuseDeadLetter(system *actor.ActorSystem, letter *actor.DeadLetterEvent) 
 			system.Root.Send(m.ReplyTo, &messages.Refused{Token: m.Token, Err: refusal(nil, messages.ErrStopped, "")})
 		}
 	case *messages.Cancel:
-		if m != nil && m.ReplyTo != nil {
-			system.Root.Send(m.ReplyTo, &messages.CancelResult{ID: m.ID, Token: m.Token, Outcome: messages.AlreadyDone})
+		if m != nil {
+			tellStopped(system, messages.CancelResult{ID: m.ID, Token: m.Token}, letter.Sender, m.ReplyTo, m.ID.Owner)
 		}
+	case *messages.CancelOwner:
+		if m != nil {
+			tellStopped(system, messages.CancelResult{ID: messages.OpID{Owner: m.Owner}, Token: m.Token}, letter.Sender, m.ReplyTo, m.Owner)
+		}
+	case *messages.CancelHandle:
+		if m != nil {
+			tellStopped(system, messages.CancelResult{Token: m.Token}, letter.Sender, m.ReplyTo, nil)
+		}
+	}
+}
+
+// tellStopped answers a cancellation: everything has ended.
+func tellStopped(system *actor.ActorSystem, result messages.CancelResult, sender, replyTo, owner *actor.PID) {
+	result.Outcome = messages.AlreadyDone
+	if to := firstAlive(system, replyTo, owner, sender); to != nil && (!to.Equal(sender) || isActor(system, to)) {
+		system.Root.Send(to, &result)
 	}
 }
 
@@ -70,7 +86,11 @@ func refuseAtDoor(system *actor.ActorSystem, m *messages.Submit, sender *actor.P
 // doorOf is who is told of a refusal at the door: the first that lives of those
 // whom an answer would concern.
 func doorOf(system *actor.ActorSystem, m *messages.Submit, sender *actor.PID) *actor.PID {
-	for _, to := range [...]*actor.PID{m.ReplyTo, m.ID.Owner, sender} {
+	return firstAlive(system, m.ReplyTo, m.ID.Owner, sender)
+}
+
+func firstAlive(system *actor.ActorSystem, pids ...*actor.PID) *actor.PID {
+	for _, to := range pids {
 		if _, alive := system.ProcessRegistry.Get(to); alive {
 			return to
 		}

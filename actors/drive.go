@@ -141,21 +141,21 @@ func (d *drive) PostUserMessage(message any) {
 			d.burst(message)
 			return
 		}
-		d.user.push(message)
+		d.user.push(d.engine.mailOf(message))
 		d.spawn()
 		return
 	}
 	if d.user.length.Load() >= d.bound && d.engine.refuseFlood(message) {
 		return
 	}
-	d.user.push(message)
+	d.user.push(d.engine.mailOf(message))
 	d.schedule()
 }
 
 // PostSystemMessage implements actor.Mailbox. System messages never run on the
 // poster's stack.
 func (d *drive) PostSystemMessage(message any) {
-	d.system.push(message)
+	d.system.push(mail{message: message})
 	d.schedule()
 }
 
@@ -264,7 +264,7 @@ func (d *drive) messages() {
 	n := 0
 	for n < burstBound {
 		if m, ok := d.system.pop(); ok {
-			d.handleSystem(m)
+			d.handleSystem(m.message)
 			continue
 		}
 		if d.suspended.Load() && !d.stopped.Load() {
@@ -275,7 +275,9 @@ func (d *drive) messages() {
 			break
 		}
 		n++
-		d.invoke(m)
+		d.engine.parties.posted = m
+		d.invoke(m.message)
+		d.engine.parties.posted = mail{}
 	}
 	d.judge(n)
 }
@@ -324,7 +326,7 @@ func (d *drive) invoke(m any) {
 // would be lost is answered, and the supervisor decides.
 func (d *drive) failed(r any) {
 	m := d.inHand
-	d.inHand = nil
+	d.inHand, d.engine.parties.posted = nil, mail{}
 	d.suspended.Store(true)
 	d.engine.worked.Store(d.engine.counters.Completed) // for the supervisor to judge
 	d.guard(d.engine.afterPanic)
@@ -376,34 +378,78 @@ func (d *drive) pending() bool {
 	return !d.user.empty() || d.signalled.Load()
 }
 
+// mail is a message that waits, and for whom it was posted: the process that
+// the owner's name meant then.
+type mail struct {
+	message any
+	pid     *actor.PID
+	process actor.Process
+}
+
+// mailOf looks up for whom a message is posted, on the poster's goroutine.
+func (e *engine) mailOf(message any) mail {
+	m := mail{message: message, pid: actor.UnwrapEnvelopeSender(message)}
+	if owner := ownerNamed(actor.UnwrapEnvelopeMessage(message)); owner != nil {
+		m.pid = owner
+	}
+	if m.pid != nil {
+		m.process, _ = e.system.ProcessRegistry.Get(m.pid)
+	}
+	return m
+}
+
+// ownerNamed is the owner that a message names. Those of a batch are taken to
+// be one.
+func ownerNamed(message any) *actor.PID {
+	switch m := message.(type) {
+	case *messages.Submit:
+		if m != nil {
+			return m.ID.Owner
+		}
+	case *messages.SubmitBatch:
+		if m != nil && len(m.Submits) > 0 && m.Submits[0] != nil {
+			return m.Submits[0].ID.Owner
+		}
+	case *messages.Cancel:
+		if m != nil {
+			return m.ID.Owner
+		}
+	case *messages.CancelOwner:
+		if m != nil {
+			return m.Owner
+		}
+	}
+	return nil
+}
+
 // mailQueue is one queue of a mailbox: any number of goroutines push, the
 // runner pops. In the steady state it allocates nothing.
 type mailQueue struct {
 	length atomic.Int32
 
 	mu      sync.Mutex
-	waiting []any
+	waiting []mail
 
 	// The rest is the runner's.
-	batch []any
+	batch []mail
 	next  int
 }
 
 func (q *mailQueue) empty() bool { return q.length.Load() == 0 }
 
-func (q *mailQueue) push(m any) {
+func (q *mailQueue) push(m mail) {
 	q.mu.Lock()
 	q.waiting = append(q.waiting, m)
 	q.length.Add(1)
 	q.mu.Unlock()
 }
 
-func (q *mailQueue) pop() (any, bool) {
+func (q *mailQueue) pop() (mail, bool) {
 	if q.next == len(q.batch) && !q.refill() {
-		return nil, false
+		return mail{}, false
 	}
 	m := q.batch[q.next]
-	q.batch[q.next] = nil
+	q.batch[q.next] = mail{}
 	q.next++
 	q.length.Add(-1)
 	return m, true

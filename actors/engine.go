@@ -57,17 +57,19 @@ type engine struct {
 	insist      insistence
 	entersGone  uint64 // of the rings that are closed
 
-	closing  stopping
-	graceful *time.Timer
-	graceUp  atomic.Bool
-	opened   chan error    // gets the outcome of the first start
-	answered chan struct{} // closed when, closing, everything is answered
-	closed   chan struct{} // closed when nothing is left
-	closers  sync.WaitGroup
-	watchers sync.WaitGroup
-	final    atomic.Pointer[messages.Counters]
-	flooded  atomic.Uint64 // Submits refused at the mailbox's door
-	worked   atomic.Uint64 // Completed, as it was at the last failure
+	closing   stopping
+	graceful  *time.Timer
+	graceUp   atomic.Bool
+	opened    chan error    // gets the outcome of the first start
+	answered  chan struct{} // closed when, closing, everything is answered
+	closed    chan struct{} // closed when nothing is left
+	closers   sync.WaitGroup
+	watchers  sync.WaitGroup
+	final     atomic.Pointer[messages.Counters]
+	clients   clients
+	flood     flood
+	floodSeen uint64
+	worked    atomic.Uint64 // Completed, as it was at the last failure
 }
 
 // stopping says how far the engine's end has come.
@@ -86,12 +88,15 @@ const (
 	gone
 )
 
+// closeReserve is how many slots there are for Closes when all others are taken.
+const closeReserve = 1024
+
 func newEngine(config Config, system *actor.ActorSystem, d *drive) *engine {
 	e := &engine{
 		config:   config,
 		system:   system,
 		drive:    d,
-		table:    ring.NewTable[operation](min(config.InFlight+config.Queue, ring.SlotMax)),
+		table:    ring.NewTable[operation](min(config.InFlight+config.Queue+closeReserve, ring.SlotMax)),
 		parties:  newParties(system),
 		watched:  make(map[string][]*party),
 		handles:  ring.NewHandles[fileInfo](),
@@ -137,7 +142,7 @@ func (e *engine) open() int {
 // count gives the counters as they are now.
 func (e *engine) count() messages.Counters {
 	c := e.counters
-	c.Submitted += e.flooded.Load()
+	c.Submitted += e.flood.count.Load()
 	c.Refused = c.Refused + c.Submitted - e.counters.Submitted
 	c.Queued = e.ready.length + e.pinned.length + e.parked()
 	c.InFlight = e.open() - c.Queued

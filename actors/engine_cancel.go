@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -72,7 +73,7 @@ func (e *engine) operationsOf(owner *party) []uint32 {
 func (e *engine) cancelHandle(m *messages.CancelHandle, sender *actor.PID) {
 	w := e.waiter(m.ReplyTo, sender, m.Token)
 	f, err := e.handles.Find(m.Handle.ID(), m.Handle.Key())
-	if err != nil {
+	if err != nil && !errors.Is(err, ring.ErrHandleClosed) {
 		e.tell(w)
 		return
 	}

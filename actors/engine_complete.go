@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"os"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/ringmaster-io/ringmaster/messages"
@@ -143,6 +145,8 @@ func (p *operation) repeatable() bool {
 	switch p.request.Code {
 	case ring.CodeRead, ring.CodeReadV, ring.CodeStat, ring.CodePoll:
 		return true
+	case ring.CodeOpen:
+		return p.request.Flags&uint32(os.O_CREATE|os.O_TRUNC) == 0
 	default:
 		return false
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/ringmaster-io/ringmaster/messages"
 	"github.com/ringmaster-io/ringmaster/ring"
@@ -49,10 +50,7 @@ func (e *engine) fence(restart bool) {
 		l.armed = 0
 	}
 	if restart {
-		l.timer = time.AfterFunc(e.config.DrainTimeout, func() {
-			l.overdue.Store(true)
-			e.drive.wake()
-		})
+		e.timeLink(l, e.config.DrainTimeout)
 		if e.config.Policy == CancelInFlight {
 			e.cancelLink(l)
 		}
@@ -60,8 +58,17 @@ func (e *engine) fence(restart bool) {
 	}
 }
 
+// timeLink gives a ring that is being drained so much time.
+func (e *engine) timeLink(l *link, d time.Duration) {
+	l.timer = time.AfterFunc(d, func() {
+		l.overdue.Store(true)
+		e.drive.wake()
+	})
+}
+
 // cancelLink asks for the cancellation of all that a ring has.
 func (e *engine) cancelLink(l *link) {
+	l.told = true
 	e.table.Each(func(i uint32, _ ring.State) {
 		if e.table.Payload(i).link == l {
 			e.cancelSlot(i, reasonRestart)
@@ -78,6 +85,12 @@ func (e *engine) repair() {
 			return
 		}
 		switch state {
+		case ring.Waiting: // only a control operation waits for nobody but us
+			if p.class == classControl {
+				p.res = -int32(unix.ECANCELED)
+				u, _ := e.table.Outstanding(i)
+				e.apply(i, e.table.Completed(u, ring.Done))
+			}
 		case ring.Queued:
 			e.dispatchAgain(i, p)
 		case ring.Due, ring.Forfeited:
@@ -118,12 +131,21 @@ func (e *engine) afterPanic() {
 	}
 }
 
-// expireLinks gives up what a drained ring did not end in time.
+// expireLinks gives up what a drained ring did not end in time. Before it does
+// it asks for the cancellation of what waits there: an idle read or a timer
+// would wait for ever, and ends at once if it is told to.
 func (e *engine) expireLinks() {
 	for _, l := range e.links {
-		if l.draining && !l.forfeited && l.requests > 0 && l.overdue.Load() {
-			e.forfeit(l)
+		if !l.draining || l.forfeited || l.requests == 0 || !l.overdue.Load() {
+			continue
 		}
+		if !l.told {
+			l.overdue.Store(false)
+			e.cancelLink(l)
+			e.timeLink(l, e.config.ShutdownGrace)
+			continue
+		}
+		e.forfeit(l)
 	}
 	if e.graceUp.Load() {
 		e.graceUp.Store(false)

@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"context"
 	"time"
 
 	"go.uber.org/zap"
@@ -98,7 +97,7 @@ func (e *engine) becomeGone() {
 	if e.busyTimer != nil {
 		e.busyTimer.Stop()
 	}
-	e.lane.Close()
+	e.lane.end()
 	if e.insist.timer != nil {
 		e.insist.timer.Stop()
 	}
@@ -106,7 +105,8 @@ func (e *engine) becomeGone() {
 	go func() { // joined by whoever waits for closed
 		e.closers.Wait()
 		e.watchers.Wait()
-		_ = e.lane.Join(context.Background())
+		e.lane.join()
+		e.clients.end()
 		close(e.closed)
 	}()
 }

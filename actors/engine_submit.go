@@ -2,6 +2,8 @@ package actors
 
 import (
 	"reflect"
+	"sync"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -116,8 +118,12 @@ func (e *engine) admit(m *messages.Submit, owner *party) error {
 		return messages.ErrNilMessage
 	case e.current == nil && e.failure != nil:
 		return messages.ErrUnavailable
+	case isClose(m.Op): // there is always room to give something up
+	case e.table.Live() >= e.config.InFlight+e.config.Queue:
+		e.starve(owner)
+		return messages.ErrOverloaded
 	case owner.open >= e.config.OwnerQuota:
-		owner.wantsReady = true
+		owner.wantsReady = owner.lasting // a future must not be sent two messages
 		return messages.ErrQuota
 	}
 	if m.ID.Seq != 0 && m.ID.Seq <= owner.lastSeq[seqHalf(m.ID)] { // a greater one is new
@@ -126,6 +132,12 @@ func (e *engine) admit(m *messages.Submit, owner *party) error {
 		}
 	}
 	return nil
+}
+
+// isClose reports whether an operation is a Close.
+func isClose(op messages.Op) bool {
+	_, yes := op.(*messages.Close)
+	return yes
 }
 
 // isNil finds a nil pointer in an Op as well.
@@ -137,23 +149,86 @@ func isNil(op messages.Op) bool {
 	return v.Kind() == reflect.Pointer && v.IsNil()
 }
 
-// refuseFlood refuses, on the poster's goroutine, a Submit that the mailbox has
-// no room for: the ring owner may be suspended, and takes nothing then. It
-// reports false for other messages, which are taken all the same.
+// refuseFlood refuses, on the poster's goroutine, what the mailbox has no room
+// for: the ring owner may be suspended, and takes nothing then. It reports false
+// for messages that are no Submits, which are taken all the same.
 func (e *engine) refuseFlood(message any) bool {
 	sender := actor.UnwrapEnvelopeSender(message)
-	m, ok := actor.UnwrapEnvelopeMessage(message).(*messages.Submit)
-	if !ok || m == nil {
+	switch m := actor.UnwrapEnvelopeMessage(message).(type) {
+	case *messages.Submit:
+		e.refuseFlooding(m, sender)
+	case *messages.SubmitBatch:
+		if m == nil {
+			return false
+		}
+		for _, s := range m.Submits {
+			e.refuseFlooding(s, sender)
+		}
+	default:
 		return false
 	}
-	e.flooded.Add(1)
-	refuseAtDoor(e.system, m, sender, messages.ErrOverloaded)
 	return true
+}
+
+func (e *engine) refuseFlooding(m *messages.Submit, sender *actor.PID) {
+	if m == nil {
+		return
+	}
+	e.flood.count.Add(1)
+	e.flood.add(ownerOf(m, sender))
+	refuseAtDoor(e.system, m, sender, messages.ErrOverloaded)
+}
+
+func ownerOf(m *messages.Submit, sender *actor.PID) *actor.PID {
+	if m.ID.Owner != nil {
+		return m.ID.Owner
+	}
+	return sender
+}
+
+// flood is what was refused at the mailbox's door, and whom a Ready is owed
+// for it. Any goroutine may add to it.
+type flood struct {
+	count  atomic.Uint64
+	mu     sync.Mutex
+	owners map[*actor.PID]struct{}
+}
+
+func (f *flood) add(owner *actor.PID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.owners == nil {
+		f.owners = make(map[*actor.PID]struct{})
+	}
+	f.owners[owner] = struct{}{}
+}
+
+// take gives those who were refused since.
+func (f *flood) take() map[*actor.PID]struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	owners := f.owners
+	f.owners = nil
+	return owners
+}
+
+// feedFlooded has those told who were refused at the door.
+func (e *engine) feedFlooded() {
+	if e.flood.count.Load() == e.floodSeen {
+		return
+	}
+	e.floodSeen = e.flood.count.Load()
+	for pid := range e.flood.take() {
+		if p, _ := e.parties.resolve(pid); p != nil {
+			e.starve(p)
+			e.tidy(p)
+		}
+	}
 }
 
 // starve remembers whom to tell when there is room again.
 func (e *engine) starve(owner *party) {
-	if !owner.starved {
+	if !owner.starved && owner.lasting { // a future must not be sent two messages
 		owner.starved = true
 		owner.uses++
 		e.starved = append(e.starved, owner)
@@ -162,6 +237,7 @@ func (e *engine) starve(owner *party) {
 
 // feed tells those who were refused that there is room again.
 func (e *engine) feed() {
+	e.feedFlooded()
 	if len(e.starved) == 0 || e.table.Live() > (e.config.InFlight+e.config.Queue)*3/4 {
 		return
 	}

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 
@@ -11,6 +12,9 @@ import (
 // here until the ring owner's runner takes it.
 type lane struct {
 	*ring.Lane
+	// closer closes descriptors that nobody wants. It is a lane of its own: one
+	// that hangs, on a network file system, holds no operation up.
+	closer *ring.Lane
 	// wake has the drive look; it is called on the workers' goroutines.
 	wake func()
 
@@ -24,17 +28,34 @@ type lane struct {
 func newLane(workers, backlog int, wake func()) *lane {
 	l := &lane{wake: wake}
 	l.Lane = ring.NewLane(workers, backlog, l.done)
+	l.closer = ring.NewLane(closeWorkers, backlog, l.closed)
 	return l
 }
 
-// done runs on a worker. A close that nobody waits for ends here.
-func (l *lane) done(job *ring.Job) {
-	if job.Call == ring.CallCloseFD {
-		if l.closes.Add(-1) == 0 {
-			l.wake()
-		}
-		return
+// closeWorkers is how many descriptors are closed at once.
+const closeWorkers = 16
+
+// closed runs on a worker of the closer.
+func (l *lane) closed(*ring.Job) {
+	if l.closes.Add(-1) == 0 {
+		l.wake()
 	}
+}
+
+// end ends both lanes, which have nothing left to do.
+func (l *lane) end() {
+	l.Lane.Close()
+	l.closer.Close()
+}
+
+// join waits for the last worker.
+func (l *lane) join() {
+	_ = l.Lane.Join(context.Background())
+	_ = l.closer.Join(context.Background())
+}
+
+// done runs on a worker.
+func (l *lane) done(job *ring.Job) {
 	l.mu.Lock()
 	l.ended = append(l.ended, job)
 	l.length.Store(int32(len(l.ended)))
@@ -46,7 +67,7 @@ func (l *lane) done(job *ring.Job) {
 func (l *lane) close(fd int32) {
 	l.closes.Add(1)
 	job := &ring.Job{Call: ring.CallCloseFD, FD: fd, UserData: ring.MakeUserData(ring.KindInternal, 0, 0)}
-	if !l.Submit(job) {
+	if !l.closer.Submit(job) {
 		// The lane is sized for every operation there can be, and closed only
 		// when no descriptor is left.
 		panic(&ring.InvariantError{What: "the blocking lane refuses to close a descriptor"})

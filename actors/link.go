@@ -23,6 +23,7 @@ type link struct {
 	dead bool
 	// overdue is set when a draining ring's time is up.
 	overdue   atomic.Bool
+	told      bool // its operations were asked to stop
 	forfeited bool
 	timer     *time.Timer
 	// unasked are the slots whose operation the kernel is still to be asked to

@@ -52,6 +52,7 @@ type parties struct {
 	byProcess map[actor.Process]*party
 	lastPID   *actor.PID
 	last      *party
+	posted    mail // the message in hand, if it waited in the mailbox
 	made      uint32
 	// dead holds the PIDs of actors that have stopped, while the mailbox may
 	// still hold messages that name them.
@@ -79,7 +80,7 @@ func (ps *parties) known(pid *actor.PID) *party {
 		ps.lastPID, ps.last = pid, p
 		return p
 	}
-	if process, ok := ps.system.ProcessRegistry.Get(pid); ok {
+	if process, ok := ps.processOf(pid); ok {
 		return ps.byProcess[process]
 	}
 	return nil
@@ -108,7 +109,7 @@ func (ps *parties) lookUp(pid *actor.PID) (p *party, isNew bool) {
 	if _, dead := ps.dead[pid]; dead || pid.Address != ps.system.Address() {
 		return nil, false
 	}
-	process, ok := ps.system.ProcessRegistry.Get(pid)
+	process, ok := ps.processOf(pid)
 	if !ok {
 		return nil, false
 	}
@@ -123,6 +124,20 @@ func (ps *parties) lookUp(pid *actor.PID) (p *party, isNew bool) {
 		ps.byPID[pid] = p
 	}
 	return p, isNew
+}
+
+// processOf is the process that a PID means, if it lives. For the one that the
+// message in hand was posted for, it is the one that lived when it was posted:
+// another one of that name is somebody else.
+func (ps *parties) processOf(pid *actor.PID) (actor.Process, bool) {
+	process, ok := ps.system.ProcessRegistry.Get(pid)
+	if !ok || !reflect.TypeOf(process).Comparable() {
+		return nil, false
+	}
+	if pid == ps.posted.pid && process != ps.posted.process {
+		return nil, false
+	}
+	return process, true
 }
 
 // forget drops a party that nothing refers to any more.

@@ -52,7 +52,7 @@ type Submit struct {
 }
 
 // SubmitBatch is many Submits in one message, each answered on its own. The
-// slice is the sender's again when one of them has been answered.
+// slice is the sender's again when all of them have been answered.
 type SubmitBatch struct {
 	Submits []*Submit
 }

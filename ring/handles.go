@@ -62,7 +62,8 @@ func (h *Handles[O]) Add(fd int32) *File[O] {
 	return f
 }
 
-// Find checks a handle's two halves.
+// Find checks a handle's two halves. A file whose handle is closed is given
+// with ErrHandleClosed.
 func (h *Handles[O]) Find(id, key uint64) (*File[O], error) {
 	slot := uint32(id)
 	if int64(slot) >= int64(len(h.files)) {
@@ -73,7 +74,7 @@ func (h *Handles[O]) Find(id, key uint64) (*File[O], error) {
 		return nil, ErrBadHandle
 	}
 	if f.closed {
-		return nil, ErrHandleClosed
+		return f, ErrHandleClosed
 	}
 	return f, nil
 }

@@ -12,12 +12,12 @@ import (
 
 // carrier is the extension by which an actor system carries its subsystem. It
 // also has what is sent to a ring owner that is no more refused, for as long
-// as the system lives, and by one subscription for each name.
+// as the system lives, by one subscription for all.
 type carrier struct {
 	main atomic.Pointer[Subsystem]
 
-	mu      sync.Mutex
-	refusal map[string]func() // by the ring owner's name: ends its subscription
+	mu     sync.RWMutex
+	owners map[string]struct{} // the names of all ring owners there were
 }
 
 // carrierID is protoactor's number for the extension.
@@ -37,18 +37,22 @@ func carrierOf(system *actor.ActorSystem) *carrier {
 	if c, ok := system.Extensions.Get(carrierID).(*carrier); ok {
 		return c
 	}
-	c := &carrier{refusal: make(map[string]func())}
+	c := &carrier{owners: make(map[string]struct{})}
 	system.Extensions.Register(c)
+	actors.RefuseDeadLetters(system, c.isOwner)
 	return c
 }
 
-// refuse has dead letters to a ring owner refused, in place of those to an
-// earlier one of the same name.
-func (c *carrier) refuse(system *actor.ActorSystem, owner *actor.PID) {
+// refuse has dead letters to a ring owner refused.
+func (c *carrier) refuse(owner *actor.PID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if end := c.refusal[owner.Id]; end != nil {
-		end()
-	}
-	c.refusal[owner.Id] = actors.RefuseDeadLetters(system, owner)
+	c.owners[owner.Id] = struct{}{}
+}
+
+func (c *carrier) isOwner(pid *actor.PID) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	_, yes := c.owners[pid.Id]
+	return yes
 }

@@ -20,6 +20,7 @@ type Subsystem struct {
 	owner  *actors.RingOwner
 	pid    *actor.PID // the supervisor's
 	client *actors.Client
+	grace  time.Duration
 
 	once   sync.Once
 	ended  chan struct{} // closed when report and err are there
@@ -104,12 +105,13 @@ func start(system *actor.ActorSystem, options []Option, spawn func(*actor.Props)
 		return nil, err
 	}
 	ownerPID := actor.NewPID(pid.Address, pid.Id+"/"+ownerName)
-	carrierOf(system).refuse(system, ownerPID)
+	carrierOf(system).refuse(ownerPID)
 	return &Subsystem{
 		system: system,
 		owner:  owner,
 		pid:    pid,
-		client: actors.NewClient(system, ownerPID),
+		client: owner.NewClient(ownerPID),
+		grace:  config.ShutdownGrace,
 		ended:  make(chan struct{}),
 	}, nil
 }
@@ -137,7 +139,7 @@ func Get(system *actor.ActorSystem) (*Subsystem, bool) {
 func (s *Subsystem) Client() *actors.Client { return s.client }
 
 // NewClient is a further client, whose handles are closed when it is.
-func (s *Subsystem) NewClient() *actors.Client { return actors.NewClient(s.system, s.PID()) }
+func (s *Subsystem) NewClient() *actors.Client { return s.owner.NewClient(s.PID()) }
 
 // PID is the ring owner's address: where actors send their Submit and Cancel.
 func (s *Subsystem) PID() *actor.PID { return s.client.PID() }
@@ -179,8 +181,13 @@ func (s *Subsystem) shutdown(ctx context.Context) error {
 		return fmt.Errorf("stopping ringmaster's actors: %w", err)
 	}
 	<-s.owner.Answered() // within the grace: see actors.Config
-	if s.owner.Counters().Quarantined == 0 {
-		<-s.owner.Closed()
+	if s.owner.Counters().Quarantined > 0 {
+		return nil // the report says so
 	}
-	return nil
+	select {
+	case <-s.owner.Closed():
+		return nil
+	case <-time.After(s.grace):
+		return fmt.Errorf("shutting down ringmaster: closing descriptors takes longer than %v; it goes on", s.grace)
+	}
 }

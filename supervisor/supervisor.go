@@ -37,6 +37,10 @@ func (s *supervisor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		s.start(ctx)
+	case *actor.Terminated:
+		// The ring owner is given up, or somebody stopped it: without it there
+		// is no subsystem, and the name becomes free.
+		ctx.Stop(ctx.Self())
 	case *restartNow:
 		restart(ctx, m.child)
 	}
