@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -187,8 +188,9 @@ func Await[R any](ctx context.Context, c *Client, op messages.Operation[R]) (R, 
 		return none, w.refused
 	}
 	result, err := messages.Result[R](&w.completion)
-	if err != nil && ctx.Err() != nil {
-		return none, fmt.Errorf("%w (%w)", err, context.Cause(ctx))
+	var opErr *messages.OpError
+	if errors.As(err, &opErr) && opErr.Why == context.Canceled {
+		opErr.Why = context.Cause(ctx) // a deadline, for instance
 	}
 	return result, err
 }
@@ -209,8 +211,7 @@ func (c *Client) Inspect(ctx context.Context) (*messages.Inspection, error) {
 	}
 }
 
-// release clears what would keep the operation alive and keeps the storage. A
-// waiter whose memory is forfeited is not kept.
+// release clears what would keep the operation alive, and keeps the storage.
 func (c *Client) release(w *waiter) {
 	w.submit = messages.Submit{}
 	w.completion = messages.Completion{}

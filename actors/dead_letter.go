@@ -74,12 +74,8 @@ func refuseStopped(system *actor.ActorSystem, m *messages.Submit, sender *actor.
 // refuseAtDoor refuses a Submit that the ring owner does not get to see, on the
 // goroutine of whoever sent it.
 func refuseAtDoor(system *actor.ActorSystem, m *messages.Submit, sender *actor.PID, reason error) {
-	owner := m.ID.Owner
-	if owner == nil {
-		owner = sender
-	}
 	if to := doorOf(system, m, sender); to != nil {
-		system.Root.Send(to, refusedOf(m, owner, reason))
+		system.Root.Send(to, refusedOf(m, ownerOf(m, sender), reason))
 	}
 }
 

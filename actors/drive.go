@@ -404,7 +404,7 @@ func ownerNamed(message any) *actor.PID {
 	switch m := message.(type) {
 	case *messages.Submit:
 		if m != nil {
-			return m.ID.Owner
+			return ownerOf(m, nil)
 		}
 	case *messages.SubmitBatch:
 		if m != nil && len(m.Submits) > 0 && m.Submits[0] != nil {

@@ -161,7 +161,7 @@ func (e *engine) encodeRead(op *messages.Read, p *operation) error {
 	if err != nil {
 		return err
 	}
-	p.request = ring.PrepRead(fd, op.Buf, offset)
+	p.request, p.bytes = ring.PrepRead(fd, op.Buf, offset), int32(len(op.Buf))
 	p.readClass()
 	return nil
 }
@@ -233,7 +233,7 @@ func (e *engine) encodeReadV(op *messages.ReadV, p *operation) error {
 	if err != nil {
 		return err
 	}
-	p.request = ring.PrepReadV(fd, op.Bufs, offset)
+	p.request, p.bytes = ring.PrepReadV(fd, op.Bufs, offset), int32(length)
 	p.readClass()
 	return nil
 }

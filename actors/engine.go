@@ -78,7 +78,7 @@ type stopping uint8
 const (
 	// serving: Submits are accepted.
 	serving stopping = iota
-	// drained: no more; what is in flight is to end.
+	// finishing: no more; what is in flight is to end.
 	finishing
 	// cancelling: what is in flight was asked to stop.
 	cancelling
@@ -181,12 +181,22 @@ func (e *engine) inspect(m *messages.Inspect, sender *actor.PID) {
 		Counters: e.count(),
 		Backend:  "io_uring",
 		Epoch:    e.epoch,
-		Draining: max(len(e.links)-1, 0),
+		Draining: e.draining(),
 		Handles:  e.handles.Live() + int(e.lane.closes.Load()),
 		Owners:   len(e.parties.byProcess),
 		Slots:    e.table.Made(),
 	})
 	e.tidy(p)
+}
+
+// draining is how many rings are being drained.
+func (e *engine) draining() (n int) {
+	for _, l := range e.links {
+		if l.draining {
+			n++
+		}
+	}
+	return n
 }
 
 // unuse ends a reference to a party.

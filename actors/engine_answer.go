@@ -203,7 +203,7 @@ func (r reason) err() error {
 	case reasonShutdown:
 		return messages.ErrStopped
 	case reasonRestart:
-		return messages.ErrRestarted
+		return messages.ErrRingLost
 	default:
 		return nil
 	}

@@ -316,6 +316,15 @@ func (e *engine) terminated(who *actor.PID) {
 	}
 }
 
+// unwatchAll is for the end of the actor: nobody is to tell it anything more.
+func (e *engine) unwatchAll() {
+	for _, watched := range e.watched {
+		for _, p := range watched {
+			p.sendSystem(&actor.Unwatch{Watcher: e.self})
+		}
+	}
+}
+
 func (e *engine) unwatch(p *party) {
 	rest := slices.DeleteFunc(e.watched[p.pid.Id], func(other *party) bool { return other == p })
 	if len(rest) == 0 {
@@ -336,6 +345,9 @@ func (e *engine) end(p *party) {
 // ownerGone is what a Client that is closed sends. Unlike an actor that has
 // died it still takes its answers.
 type ownerGone struct{ process clientProcess }
+
+// IgnoreDeadLetterLogging: a client may be closed after its subsystem.
+func (*ownerGone) IgnoreDeadLetterLogging() {}
 
 func (e *engine) ownerGone(m *ownerGone) {
 	p := e.parties.byProcess[m.process]

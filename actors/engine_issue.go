@@ -91,7 +91,7 @@ func (e *engine) issueFrom(l *link, q *queue) {
 	for bytes := 0; bytes < issueBytes && q.head != nil && e.room(); {
 		p := q.head
 		q.remove(p)
-		bytes += len(p.request.Buf)
+		bytes += int(p.bytes)
 		u := e.table.Issue(p.slot)
 		if !l.kernel.Push(u, &p.request) {
 			e.table.Completed(u, ring.TakeBack)

@@ -92,10 +92,7 @@ func (e *engine) register(m *messages.Submit, sender *actor.PID) (uint32, error)
 
 // partiesOf finds on whose behalf an operation runs, and who gets the answer.
 func (e *engine) partiesOf(m *messages.Submit, sender *actor.PID) (owner, reply *party, err error) {
-	pid := m.ID.Owner
-	if pid == nil {
-		pid = sender
-	}
+	pid := ownerOf(m, sender)
 	owner, _ = e.parties.resolve(pid)
 	reply = owner
 	if m.ReplyTo != nil && m.ReplyTo != pid {
@@ -179,11 +176,16 @@ func (e *engine) refuseFlooding(m *messages.Submit, sender *actor.PID) {
 	refuseAtDoor(e.system, m, sender, messages.ErrOverloaded)
 }
 
+// ownerOf is on whose behalf an operation runs, as its Submit says.
 func ownerOf(m *messages.Submit, sender *actor.PID) *actor.PID {
-	if m.ID.Owner != nil {
+	switch {
+	case m.ID.Owner != nil:
 		return m.ID.Owner
+	case sender != nil:
+		return sender
+	default:
+		return m.ReplyTo
 	}
-	return sender
 }
 
 // flood is what was refused at the mailbox's door, and whom a Ready is owed
@@ -264,10 +266,7 @@ func (e *engine) watch(p *party) {
 func (e *engine) refuse(m *messages.Submit, sender *actor.PID, reason error) {
 	e.counters.Refused++
 	e.inHand = nil
-	pid := m.ID.Owner
-	if pid == nil {
-		pid = sender
-	}
+	pid := ownerOf(m, sender)
 	to := m.ReplyTo
 	if to == nil {
 		to = pid
@@ -365,7 +364,7 @@ func (e *engine) enqueue(p *operation) {
 	case classPinned:
 		e.pinned.push(p)
 	case classAnywhere:
-		e.readyLen += len(p.request.Buf)
+		e.readyLen += int(p.bytes)
 		e.ready.push(p)
 	}
 }

@@ -176,11 +176,16 @@ func closeHandle(ctx context.Context, c *Client, file messages.Handle) error {
 const tidyTries = 1000
 
 // tidyUp performs what must not be left undone because the caller gave up, or
-// because the ring owner was restarted over it.
+// because the ring owner was restarted over it. It is for what may be performed
+// twice: a name that is gone is as good as one that was removed.
 func tidyUp(ctx context.Context, c *Client, op messages.Operation[messages.None]) (err error) {
 	ctx = context.WithoutCancel(ctx)
-	for range tidyTries {
-		if _, err = Await(ctx, c, op); !errors.Is(err, messages.ErrRestarted) {
+	for try := range tidyTries {
+		_, err = Await(ctx, c, op)
+		switch {
+		case try > 0 && errors.Is(err, fs.ErrNotExist):
+			return nil
+		case !errors.Is(err, messages.ErrRestarted) && !errors.Is(err, messages.ErrRingLost):
 			return err
 		}
 	}

@@ -28,6 +28,7 @@ type operation struct {
 
 	res     int32 // result, as a CQE has it
 	partial int32 // bytes done by an earlier request; of an Adopt, the flags
+	bytes   int32 // that a read may copy when it is issued
 	class   class
 	queue   queueID
 	why     reason

@@ -226,8 +226,9 @@ func (p *party) send(message any) {
 
 // watch asks for a Terminated when the party stops. It goes to the process
 // itself: its name may be another's by now.
-func (p *party) watch(watcher *actor.PID) {
-	message := &actor.Watch{Watcher: watcher}
+func (p *party) watch(watcher *actor.PID) { p.sendSystem(&actor.Watch{Watcher: watcher}) }
+
+func (p *party) sendSystem(message any) {
 	if !p.direct {
 		p.outbox.put(message, true)
 		return

@@ -87,7 +87,7 @@ func crashOnce(t *testing.T, policy actors.Policy, point actors.Failpoint, after
 		case *messages.Completion:
 			require.NotNil(t, m.Op)
 			if m.Err != nil {
-				require.ErrorIs(t, m.Err, messages.ErrRestarted, "%d", seq)
+				require.ErrorIs(t, m.Err, messages.ErrRingLost, "%d", seq)
 				require.Equal(t, actors.CancelInFlight, policy)
 			}
 		}
@@ -297,7 +297,7 @@ func TestCancelPolicy(t *testing.T) {
 	require.NoError(t, q.completion(first).Err, "it succeeded in spite of it")
 	old.Complete(two.Name, canceled, 0)
 	c := q.completion(second)
-	require.ErrorIs(t, c.Err, messages.ErrRestarted)
+	require.ErrorIs(t, c.Err, messages.ErrRingLost)
 	require.NotErrorIs(t, c.Err, messages.ErrRefused)
 	r.until("the old ring is closed", func() bool {
 		for _, taken := range old.InFlight() { // it may have been asked again

@@ -67,6 +67,9 @@ func (o *RingOwner) Drain(pid *actor.PID) { o.engine.system.Root.Send(pid, &inta
 // intakeEnds is what Drain sends.
 type intakeEnds struct{}
 
+// IgnoreDeadLetterLogging: the ring owner may have ended before.
+func (*intakeEnds) IgnoreDeadLetterLogging() {}
+
 // ringOwner is one incarnation of the actor: the supervised face of the
 // engine.
 type ringOwner struct {
@@ -88,7 +91,7 @@ func (o *ringOwner) Receive(ctx actor.Context) {
 		e.lifecycle(FailStopping, func() { e.beginStop(true) })
 	case *actor.Stopped:
 		e.drive.stopped.Store(true)
-		e.lifecycle(FailStopped, func() {})
+		e.lifecycle(FailStopped, e.unwatchAll)
 	case *actor.Terminated:
 		e.terminated(m.Who)
 	default:
@@ -147,18 +150,31 @@ func (e *engine) receiveControl(message any, sender *actor.PID) {
 	case actor.SystemMessage, actor.AutoReceiveMessage:
 		return
 	}
-	e.strange(sender)
+	e.strangeBecause(sender, because(message))
 }
 
-// strange is for a message that is nil, or none of ours: it is counted, and
-// answered if there is a sender.
-func (e *engine) strange(sender *actor.PID) {
+// strange is for a message that is nil.
+func (e *engine) strange(sender *actor.PID) { e.strangeBecause(sender, messages.ErrNilMessage) }
+
+// because says what is wrong with a message that nobody takes.
+func because(message any) error {
+	switch message.(type) {
+	case nil, *messages.Cancel, *messages.CancelOwner, *messages.CancelHandle, *messages.Inspect:
+		return messages.ErrNilMessage
+	default:
+		return messages.ErrUnknownMessage
+	}
+}
+
+// strangeBecause is for a message that is nil, or none of ours: it is counted,
+// and answered if there is a sender.
+func (e *engine) strangeBecause(sender *actor.PID, reason error) {
 	e.counters.Strange++
 	p, _ := e.parties.resolve(sender)
 	if p == nil {
 		return
 	}
-	p.send(&messages.Refused{ID: messages.OpID{Owner: sender}, Err: refusal(nil, messages.ErrNilMessage, "")})
+	p.send(&messages.Refused{ID: messages.OpID{Owner: sender}, Err: refusal(nil, reason, "")})
 	e.tidy(p)
 }
 

@@ -76,3 +76,13 @@ func (o CancelOutcome) String() string {
 // IgnoreDeadLetterLogging keeps an answer to a requester that has stopped out
 // of the dead-letter log.
 func (*CancelResult) IgnoreDeadLetterLogging() {}
+
+// IgnoreDeadLetterLogging: what is sent to a subsystem that has ended is
+// answered, and no news.
+func (*Cancel) IgnoreDeadLetterLogging() {}
+
+// IgnoreDeadLetterLogging is as for Cancel.
+func (*CancelOwner) IgnoreDeadLetterLogging() {}
+
+// IgnoreDeadLetterLogging is as for Cancel.
+func (*CancelHandle) IgnoreDeadLetterLogging() {}

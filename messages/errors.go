@@ -43,6 +43,8 @@ var (
 	ErrUnsupported error = wrapped{"not supported by this kernel", errors.ErrUnsupported}
 	// ErrRestarted: the ring owner failed while it took the message.
 	ErrRestarted = errors.New("ring owner failed while taking the operation")
+	// ErrUnknownMessage: it is none of this package's, or not a pointer to one.
+	ErrUnknownMessage = errors.New("unknown message")
 	// ErrUnavailable: there is no ring at present.
 	ErrUnavailable = errors.New("no ring")
 	// ErrStopped: the subsystem is shutting down or has stopped.
@@ -53,6 +55,10 @@ var (
 // shutdown deadline. It may have happened, or may yet happen. Its buffers are
 // forfeited: the kernel may still write to them.
 var ErrOutcomeUnknown = errors.New("outcome unknown")
+
+// ErrRingLost is why an operation was cancelled that was with the kernel when
+// the ring owner failed: by the policy, or at the deadline of the drain.
+var ErrRingLost = errors.New("ring was given up")
 
 // OpError is the error of one operation: what was being done, to what, and
 // why it failed. It matches its Err, and fs.ErrNotExist and its like, with
@@ -65,8 +71,10 @@ type OpError struct {
 	// Err is the cause: a syscall.Errno from the kernel, or one of this
 	// package's errors.
 	Err error
-	// Why is nil, or the reason for which the operation was cancelled:
-	// ErrRefused, context.Canceled or context.DeadlineExceeded.
+	// Why is nil, or ErrRefused, with which nothing was done, or the reason for
+	// which the operation was cancelled, with which it may have been done in
+	// part: context.Canceled, context.DeadlineExceeded, ErrStopped or
+	// ErrRingLost.
 	Why error
 }
 

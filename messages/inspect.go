@@ -59,3 +59,7 @@ type Counters struct {
 
 // IgnoreDeadLetterLogging keeps the answer out of the dead-letter log.
 func (*Inspection) IgnoreDeadLetterLogging() {}
+
+// IgnoreDeadLetterLogging: what is sent to a subsystem that has ended is
+// answered, and no news.
+func (*Inspect) IgnoreDeadLetterLogging() {}

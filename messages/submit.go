@@ -12,7 +12,9 @@ import (
 // same across restarts of the ring owner.
 type OpID struct {
 	// Owner is on whose behalf the operation runs. Its death cancels the
-	// operation and closes the handles it made. Nil means the sender.
+	// operation and closes the handles it made. Nil means the sender, or else
+	// whom ReplyTo names. A Submit that names nobody and has no sender cannot be
+	// answered: it is counted, in Counters.DeadReplies.
 	Owner *actor.PID
 	// Seq tells the owner's operations apart: each is greater than the one
 	// before. 0 means that the operation will not be cancelled by name.

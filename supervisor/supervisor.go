@@ -32,6 +32,9 @@ func newProps(owner *actors.RingOwner, config actors.Config) *actor.Props {
 // restartNow ends a back-off.
 type restartNow struct{ child *actor.PID }
 
+// IgnoreDeadLetterLogging: the supervisor may have stopped meanwhile.
+func (*restartNow) IgnoreDeadLetterLogging() {}
+
 // Receive implements actor.Actor.
 func (s *supervisor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {

@@ -33,13 +33,13 @@ func TestIdleReadAtDrainDeadline(t *testing.T) {
 	h := r.adopt(reader)
 	p := r.probe()
 	r.send(p, 1, &messages.Read{Handle: h, Buf: make([]byte, 4)})
-	r.inspect()
+	eventually(t, "the kernel has the read", func() bool { return r.inspect().InFlight == 1 })
 	crash.Store(true)
 	r.send(p, 2, &messages.Nop{})
 	require.ErrorIs(t, next[*messages.Refused](p).Err, messages.ErrRestarted)
 	err := p.completed(1).Err
 	require.ErrorIs(t, err, unix.ECANCELED)
-	require.ErrorIs(t, err, messages.ErrRestarted)
+	require.ErrorIs(t, err, messages.ErrRingLost)
 
 	r.send(p, 3, &messages.Read{Handle: h, Buf: make([]byte, 4)})
 	_, err = writer.WriteString("abcd")
