@@ -35,14 +35,14 @@ type Config struct {
 	Logger *zap.Logger
 
 	// InFlight is how many operations the kernel may have at once, on all
-	// rings together. The completion queue is sized so that it never overflows.
+	// rings together: 4096, or 1 to 30,000. The completion queue is sized so that it never overflows.
 	InFlight int
-	// Queue is how many more are accepted and wait; beyond it, Submit is
+	// Queue (16,384) is how many more are accepted and wait; beyond it, Submit is
 	// refused with messages.ErrOverloaded.
 	Queue int
-	// OwnerQuota is how many operations one owner may have open.
+	// OwnerQuota (16,384) is how many operations one owner may have open.
 	OwnerQuota int
-	// BlockingWorkers is how many goroutines the blocking lane may use.
+	// BlockingWorkers (4) is how many goroutines the blocking lane may use.
 	BlockingWorkers int
 
 	// Policy is for the operations in flight when the ring owner fails.

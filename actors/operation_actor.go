@@ -45,6 +45,9 @@ const (
 // or its parent, abandons the operation: it is cancelled, and what a late
 // success brings is undone.
 //
+// As with any child, the parent also gets a Terminated, which may overtake the
+// OpDone: wait for the OpDone only.
+//
 // It costs an actor for each operation; where that matters, send
 // [messages.Submit] to [Client.PID] instead.
 func SpawnOp[R any](ctx actor.Context, c *Client, op messages.Operation[R], token any) *actor.PID {

@@ -50,7 +50,8 @@ type Give struct {
 }
 
 // Close gives up a handle. The handle is refused from then on; the descriptor
-// is closed once no operation is in flight on it.
+// is closed, and the Close answered, once no operation is in flight on it. A
+// Close cannot be cancelled.
 type Close struct {
 	Handle Handle
 }

@@ -135,7 +135,8 @@ func Get(system *actor.ActorSystem) (*Subsystem, bool) {
 	}
 }
 
-// Client is for goroutines, and for [actors.SpawnOp].
+// Client is for goroutines, and for [actors.SpawnOp]. It lives as long as the
+// subsystem and is not to be closed: NewClient gives one that is.
 func (s *Subsystem) Client() *actors.Client { return s.client }
 
 // NewClient is a further client, whose handles are closed when it is.
