@@ -189,10 +189,19 @@ func Await[R any](ctx context.Context, c *Client, op messages.Operation[R]) (R, 
 	}
 	result, err := messages.Result[R](&w.completion)
 	var opErr *messages.OpError
-	if errors.As(err, &opErr) && opErr.Why == context.Canceled {
-		opErr.Why = context.Cause(ctx) // a deadline, for instance
+	if ctx.Err() != nil && errors.As(err, &opErr) && opErr.Why == context.Canceled {
+		opErr.Why = whyEnded(ctx) // a deadline, for instance
 	}
 	return result, err
+}
+
+// whyEnded is the error of a context that has ended, with its cause if that is
+// another.
+func whyEnded(ctx context.Context) error {
+	if cause := context.Cause(ctx); cause != ctx.Err() {
+		return fmt.Errorf("%w: %w", ctx.Err(), cause)
+	}
+	return ctx.Err()
 }
 
 // Inspect asks the ring owner how it is.
