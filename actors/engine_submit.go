@@ -2,6 +2,7 @@ package actors
 
 import (
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -148,14 +149,18 @@ func isNil(op messages.Op) bool {
 
 // refuseFlood refuses, on the poster's goroutine, what the mailbox has no room
 // for: the ring owner may be suspended, and takes nothing then. It reports false
-// for messages that are no Submits, which are taken all the same.
+// for what is taken all the same: messages that are no Submits, and Closes, for
+// which there is always room.
 func (e *engine) refuseFlood(message any) bool {
 	sender := actor.UnwrapEnvelopeSender(message)
 	switch m := actor.UnwrapEnvelopeMessage(message).(type) {
 	case *messages.Submit:
+		if m == nil || isClose(m.Op) {
+			return false
+		}
 		e.refuseFlooding(m, sender)
 	case *messages.SubmitBatch:
-		if m == nil {
+		if m == nil || slices.ContainsFunc(m.Submits, func(s *messages.Submit) bool { return s != nil && isClose(s.Op) }) {
 			return false
 		}
 		for _, s := range m.Submits {
