@@ -1,0 +1,102 @@
+package actors
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/ringmaster-io/ringmaster/messages"
+)
+
+// mail is a message that waits, and for whom it was posted: the process that
+// the owner's name meant then.
+type mail struct {
+	message any
+	pid     *actor.PID
+	process actor.Process
+}
+
+// mailOf looks up for whom a message is posted, on the poster's goroutine.
+func (e *engine) mailOf(message any) mail {
+	m := mail{message: message, pid: actor.UnwrapEnvelopeSender(message)}
+	if owner := ownerNamed(actor.UnwrapEnvelopeMessage(message)); owner != nil {
+		m.pid = owner
+	}
+	if m.pid != nil {
+		m.process, _ = e.system.ProcessRegistry.Get(m.pid)
+	}
+	return m
+}
+
+// ownerNamed is the owner that a message names. Those of a batch are taken to
+// be one.
+func ownerNamed(message any) *actor.PID {
+	switch m := message.(type) {
+	case *messages.Submit:
+		if m != nil {
+			return ownerOf(m, nil)
+		}
+	case *messages.SubmitBatch:
+		if m != nil && len(m.Submits) > 0 && m.Submits[0] != nil {
+			return m.Submits[0].ID.Owner
+		}
+	case *messages.Cancel:
+		if m != nil {
+			return m.ID.Owner
+		}
+	case *messages.CancelOwner:
+		if m != nil {
+			return m.Owner
+		}
+	}
+	return nil
+}
+
+// mailQueue is one queue of a mailbox: any number of goroutines push, the
+// runner pops. In the steady state it allocates nothing.
+type mailQueue struct {
+	length atomic.Int32
+
+	mu      sync.Mutex
+	waiting []mail
+
+	// The rest is the runner's.
+	batch []mail
+	next  int
+}
+
+func (q *mailQueue) empty() bool { return q.length.Load() == 0 }
+
+func (q *mailQueue) push(m mail) {
+	q.mu.Lock()
+	q.waiting = append(q.waiting, m)
+	q.length.Add(1)
+	q.mu.Unlock()
+}
+
+func (q *mailQueue) pop() (mail, bool) {
+	if q.next == len(q.batch) && !q.refill() {
+		return mail{}, false
+	}
+	m := q.batch[q.next]
+	q.batch[q.next] = mail{}
+	if q.next++; q.next == len(q.batch) && cap(q.batch) > queueKept {
+		q.batch, q.next = nil, 0
+	}
+	q.length.Add(-1)
+	return m, true
+}
+
+// queueKept is the capacity that a queue keeps once a flood is over.
+const queueKept = 1024
+
+func (q *mailQueue) refill() bool {
+	if q.empty() {
+		return false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.batch, q.next, q.waiting = q.waiting, 0, q.batch[:0]
+	return len(q.batch) > 0
+}
