@@ -55,6 +55,13 @@
 // it is taken back. Otherwise the next thread to enter, whichever it is, would
 // publish what only the pinned one may.
 //
+// A burst that is one batch of its poster's own may copy 512 KiB on the poster's
+// stack, where the design allowed 64. To hand it to another thread costs two
+// wake-ups and cold buffers, which was more than the copying.
+//
+// What a drained ring has at its deadline is asked to stop before it is given
+// up: an idle read would wait for ever, and ends at once when told to.
+//
 // Deadlines stand in a heap, and the nearest one has a kernel timer. A link
 // timeout for each operation would cost two more entries in each queue, and
 // could not end what the kernel has not seen yet.
