@@ -115,9 +115,9 @@ func (c *Client) retire() {
 // refuse says why there can be no call any more.
 func (c *Client) refuse(op messages.Op) error {
 	if c.retired.Load() {
-		return refusal(op, messages.ErrStopped, "")
+		return refusal(op, messages.ErrStopped)
 	}
-	return refusal(op, messages.ErrOwner, "")
+	return refusal(op, messages.ErrOwner)
 }
 
 // begin counts a call in, unless the client is closed; end counts it out.
@@ -161,7 +161,7 @@ type waiter struct {
 func Await[R any](ctx context.Context, c *Client, op messages.Operation[R]) (R, error) {
 	var none R
 	if err := context.Cause(ctx); err != nil {
-		return none, refusal(op, err, "")
+		return none, refusal(op, err)
 	}
 	if !c.begin() {
 		return none, c.refuse(op)

@@ -32,7 +32,7 @@ func performAdopt(op *messages.Adopt) (res, flags int32) {
 
 // performGive changes a handle's owner.
 func (e *engine) performGive(op *messages.Give, p *operation) int32 {
-	to, _ := e.parties.resolve(op.To)
+	to := e.parties.resolve(op.To)
 	if to == nil || !to.lasting || to.gone {
 		e.tidy(to)
 		return -int32(unix.ESRCH)

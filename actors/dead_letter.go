@@ -36,7 +36,7 @@ func refuseDeadLetter(system *actor.ActorSystem, letter *actor.DeadLetterEvent) 
 		}
 	case *messages.Inspect:
 		if m != nil && m.ReplyTo != nil {
-			system.Root.Send(m.ReplyTo, &messages.Refused{Token: m.Token, Err: refusal(nil, messages.ErrStopped, "")})
+			system.Root.Send(m.ReplyTo, &messages.Refused{Token: m.Token, Err: refusal(nil, messages.ErrStopped)})
 		}
 	case *messages.Cancel:
 		if m != nil {

@@ -171,7 +171,7 @@ func (e *engine) inspect(m *messages.Inspect, sender *actor.PID) {
 	if to == nil {
 		to = sender
 	}
-	p, _ := e.parties.resolve(to)
+	p := e.parties.resolve(to)
 	if p == nil {
 		e.counters.DeadReplies++
 		return

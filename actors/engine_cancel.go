@@ -92,7 +92,7 @@ func (e *engine) waiter(replyTo, otherwise *actor.PID, token any) *cancelWaiter 
 		replyTo = otherwise
 	}
 	w := &cancelWaiter{result: messages.CancelResult{Token: token}}
-	if w.reply, _ = e.parties.resolve(replyTo); w.reply != nil {
+	if w.reply = e.parties.resolve(replyTo); w.reply != nil {
 		w.reply.uses++
 	}
 	return w

@@ -94,10 +94,10 @@ func (e *engine) register(m *messages.Submit, sender *actor.PID) (uint32, error)
 // partiesOf finds on whose behalf an operation runs, and who gets the answer.
 func (e *engine) partiesOf(m *messages.Submit, sender *actor.PID) (owner, reply *party, err error) {
 	pid := ownerOf(m, sender)
-	owner, _ = e.parties.resolve(pid)
+	owner = e.parties.resolve(pid)
 	reply = owner
 	if m.ReplyTo != nil && m.ReplyTo != pid {
-		reply, _ = e.parties.resolve(m.ReplyTo)
+		reply = e.parties.resolve(m.ReplyTo)
 	}
 	if owner == nil || reply == nil || owner.gone {
 		e.tidy(owner)
@@ -226,7 +226,7 @@ func (e *engine) feedFlooded() {
 	}
 	e.floodSeen = e.flood.count.Load()
 	for pid := range e.flood.take() {
-		if p, _ := e.parties.resolve(pid); p != nil {
+		if p := e.parties.resolve(pid); p != nil {
 			e.starve(p)
 			e.tidy(p)
 		}
@@ -276,10 +276,10 @@ func (e *engine) refuse(m *messages.Submit, sender *actor.PID, reason error) {
 	if to == nil {
 		to = pid
 	}
-	reply, _ := e.parties.resolve(to)
+	reply := e.parties.resolve(to)
 	for _, other := range [...]*actor.PID{sender, pid} {
 		if reply == nil { // an address that is none is no reason to tell nobody
-			reply, _ = e.parties.resolve(other)
+			reply = e.parties.resolve(other)
 		}
 	}
 	if reply == nil {
@@ -295,13 +295,13 @@ func refusedOf(m *messages.Submit, owner *actor.PID, reason error) *messages.Ref
 		ID:    messages.OpID{Owner: owner, Seq: m.ID.Seq},
 		Token: m.Token,
 		Op:    m.Op,
-		Err:   refusal(m.Op, reason, ""),
+		Err:   refusal(m.Op, reason),
 	}
 }
 
 // refusal is the error of a Refused.
-func refusal(op messages.Op, reason error, path string) error {
-	name := "operation"
+func refusal(op messages.Op, reason error) error {
+	name, path := "operation", ""
 	if isOurs(op) {
 		name = op.Name()
 		path = pathOf(op)

@@ -88,42 +88,42 @@ func (ps *parties) known(pid *actor.PID) *party {
 
 // resolve finds a party or makes it. It gives nil for a PID that names no live
 // process of this node.
-func (ps *parties) resolve(pid *actor.PID) (p *party, isNew bool) {
+func (ps *parties) resolve(pid *actor.PID) *party {
 	if pid == nil {
-		return nil, false
+		return nil
 	}
 	if pid == ps.lastPID {
-		return ps.last, false
+		return ps.last
 	}
-	p = ps.byPID[pid]
+	p := ps.byPID[pid]
 	if p == nil {
-		if p, isNew = ps.lookUp(pid); p == nil {
-			return nil, false
+		if p = ps.lookUp(pid); p == nil {
+			return nil
 		}
 	}
 	ps.lastPID, ps.last = pid, p
-	return p, isNew
+	return p
 }
 
-func (ps *parties) lookUp(pid *actor.PID) (p *party, isNew bool) {
+func (ps *parties) lookUp(pid *actor.PID) *party {
 	if _, dead := ps.dead[pid]; dead || pid.Address != ps.system.Address() {
-		return nil, false
+		return nil
 	}
 	process, ok := ps.processOf(pid)
 	if !ok {
-		return nil, false
+		return nil
 	}
-	if p = ps.byProcess[process]; p == nil {
+	p := ps.byProcess[process]
+	if p == nil {
 		ps.made++
 		p = newParty(pid, process, ps.made)
 		ps.byProcess[process] = p
-		isNew = true
 	}
 	if len(p.pids) < partyPIDs {
 		p.pids = append(p.pids, pid)
 		ps.byPID[pid] = p
 	}
-	return p, isNew
+	return p
 }
 
 // processOf is the process that a PID means, if it lives. For the one that the

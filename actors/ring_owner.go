@@ -170,11 +170,11 @@ func because(message any) error {
 // and answered if there is a sender.
 func (e *engine) strangeBecause(sender *actor.PID, reason error) {
 	e.counters.Strange++
-	p, _ := e.parties.resolve(sender)
+	p := e.parties.resolve(sender)
 	if p == nil {
 		return
 	}
-	p.send(&messages.Refused{ID: messages.OpID{Owner: sender}, Err: refusal(nil, reason, "")})
+	p.send(&messages.Refused{ID: messages.OpID{Owner: sender}, Err: refusal(nil, reason)})
 	e.tidy(p)
 }
 
