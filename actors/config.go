@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"go.uber.org/zap"
 
 	"github.com/ringmaster-io/ringmaster/messages"
@@ -54,6 +55,22 @@ type Config struct {
 	// for what it has cancelled then.
 	ShutdownGrace time.Duration
 
+	// BackOffFirst and BackOffLast bound how long a restart waits after failures
+	// that achieved nothing: it doubles from one to the other, with jitter.
+	// After RestartLimit of them the subsystem is degraded, and tries for a ring
+	// every RingRetry.
+	BackOffFirst, BackOffLast time.Duration
+	RestartLimit              int
+	RingRetry                 time.Duration
+	// StuckAfter is how long a call into the kernel may take before its ring is
+	// given up for stuck, and the ring owner restarted: some drivers have the
+	// submission itself wait. It is found within twice that time.
+	StuckAfter time.Duration
+	// QuarantineMax is how many operations may be in quarantine (answered with
+	// messages.ErrOutcomeUnknown, while the kernel still has them and their
+	// memory) before Submits are refused with messages.ErrQuarantine.
+	QuarantineMax int
+
 	// Inline lets a burst run on its poster's thread where that is safe. Turn
 	// it off when actors run on threads with credentials or namespaces of
 	// their own: an operation runs with those of the thread that submits it.
@@ -64,8 +81,20 @@ type Config struct {
 	// the ring owner, never on two at once.
 	Failpoint func(point Failpoint, inFlight int)
 
+	// Observe, if not nil, is told of each event of the lifecycle map, and the
+	// state of the slot that it happens to. It must not call back.
+	Observe func(ring.State, ring.Event)
+
 	// OpenKernel opens what stands behind the seam.
 	OpenKernel func(Config) (ring.Kernel, error)
+	// OpenFallback, if not nil, opens what serves where there is no ring to be
+	// had: from the start, or when the ring owner fails again and again.
+	OpenFallback func(Config) (ring.Kernel, error)
+	// Host is the rest of the operating system, and Crew who does the work.
+	Host ring.Host
+	Crew Crew
+	// PropsOptions are for the supervisor's actor.
+	PropsOptions []actor.PropsOption
 }
 
 // DefaultConfig is a subsystem on io_uring for a few thousand operations in
@@ -79,8 +108,16 @@ func DefaultConfig() Config {
 		BlockingWorkers: 4,
 		DrainTimeout:    10 * time.Second,
 		ShutdownGrace:   time.Second,
+		BackOffFirst:    time.Millisecond,
+		BackOffLast:     time.Second,
+		RestartLimit:    12,
+		RingRetry:       5 * time.Second,
+		StuckAfter:      time.Second,
+		QuarantineMax:   1024,
 		Inline:          true,
 		OpenKernel:      openRing,
+		Host:            ring.ThisHost(),
+		Crew:            NewCrew(),
 	}
 }
 
@@ -94,16 +131,18 @@ func (c Config) Validate() error {
 		{"operations in the queue", c.Queue, 0, ring.SlotMax - inFlightMax},
 		{"operations of one owner", c.OwnerQuota, 1, ring.SlotMax},
 		{"blocking workers", c.BlockingWorkers, 1, 1 << 16},
+		{"restarts", c.RestartLimit, 1, 1 << 16},
+		{"operations in quarantine", c.QuarantineMax, 1, ring.SlotMax},
 	} {
 		if limit.n < limit.least || limit.n > limit.most {
 			return fmt.Errorf("%w: %d %s, must be %d to %d", messages.ErrArgument, limit.n, limit.name, limit.least, limit.most)
 		}
 	}
-	if c.DrainTimeout <= 0 || c.ShutdownGrace <= 0 {
+	if min(c.DrainTimeout, c.ShutdownGrace, c.StuckAfter, c.BackOffFirst, c.BackOffLast, c.RingRetry) <= 0 {
 		return fmt.Errorf("%w: a timeout that is not positive", messages.ErrArgument)
 	}
-	if c.Logger == nil || c.OpenKernel == nil {
-		return fmt.Errorf("%w: no logger or no kernel", messages.ErrArgument)
+	if c.Logger == nil || c.OpenKernel == nil || c.Host == nil || c.Crew == nil {
+		return fmt.Errorf("%w: no logger, kernel, host or crew", messages.ErrArgument)
 	}
 	return nil
 }

@@ -13,15 +13,15 @@ const noDescriptor = -1
 
 // performAdopt duplicates a file's descriptor. It gives the descriptor, or a
 // negated errno, and the flags that it is open with.
-func performAdopt(op *messages.Adopt) (res, flags int32) {
+func (e *engine) performAdopt(op *messages.Adopt) (res, flags int32) {
 	defer func() {
 		if recover() != nil { // an os.File that nobody opened: its methods panic
 			res, flags = -int32(unix.EBADF), 0
 		}
 	}()
-	fd, open, err := duplicate(op.File)
+	fd, open, err := e.config.Host.Duplicate(op.File)
 	if err == nil {
-		return int32(fd), int32(open)
+		return fd, int32(open)
 	}
 	var errno unix.Errno
 	if errors.As(err, &errno) {

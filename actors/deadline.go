@@ -52,12 +52,12 @@ func (e *engine) deadlineClear(p *operation) {
 // past reports whether an operation's deadline has come before it was issued.
 func (e *engine) past(i uint32) bool {
 	p := e.table.Payload(i)
-	return p.extra != nil && p.extra.heapAt >= 0 && !p.isClose() && !p.extra.deadline.After(time.Now())
+	return p.extra != nil && p.extra.heapAt >= 0 && !p.isClose() && !p.extra.deadline.After(e.crew.Now())
 }
 
 // expire asks for the cancellation of what is past its deadline.
 func (e *engine) expire() {
-	now := time.Now()
+	now := e.crew.Now()
 	for len(e.heap) > 0 && !e.heap[0].deadline.After(now) {
 		x := heap.Pop(&e.heap).(*extra)
 		e.cancelSlot(x.slot, reasonDeadline)
@@ -77,7 +77,7 @@ func (e *engine) armTimer(l *link) {
 	}
 	e.timerSeq++
 	u := ring.MakeUserData(ring.KindTimer, 0, e.timerSeq)
-	request := ring.PrepTimeout(time.Until(e.heap[0].deadline))
+	request := ring.PrepTimeout(e.heap[0].deadline.Sub(e.crew.Now()))
 	if !l.kernel.Push(u, &request) {
 		return
 	}

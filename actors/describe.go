@@ -21,7 +21,7 @@ func (e *engine) describe(fd int32, flags int, stat bool) (fileInfo, *messages.A
 		return info, nil, nil
 	}
 	var st ring.Statx
-	if err := ring.DescribeFD(fd, &st); err != nil {
+	if err := e.config.Host.Describe(fd, &st); err != nil {
 		return info, nil, fmt.Errorf("asking what a descriptor is: %w", err)
 	}
 	mode := modeOf(uint32(st.Mode))

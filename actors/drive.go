@@ -1,34 +1,39 @@
 package actors
 
 import (
-	"sync"
-	"sync/atomic"
-
 	"github.com/asynkron/protoactor-go/actor"
+	"sync/atomic"
 
 	"github.com/ringmaster-io/ringmaster/messages"
 )
 
 // drive is the ring owner's mailbox, and who runs it. There is no thread that
 // belongs to the ring: whoever posts to an idle mailbox becomes its runner for
-// one burst, on its own stack or by starting a goroutine; a completion that
-// comes later wakes the ring's watcher, which is a runner too. The right to
-// run is the token.
+// one burst, on its own stack or by having the runner goroutine go on; a
+// completion that comes later has the ring's watcher call that goroutine too.
+// The right to run is the token.
 //
 // INVARIANT: whoever makes work for the runner first writes it down (a queue,
-// signalled) and then tries to take the token; whoever gives the token back
-// looks once more at what was written down. So nothing is left lying.
+// signalled, heir) and then tries to take the token; whoever gives the token
+// back looks once more at what was written down. So nothing is left lying.
 type drive struct {
-	token sync.Mutex
+	token token
+	crew  Crew
 
 	user   mailQueue
 	system mailQueue
 	// signalled: something happened that is in no queue.
 	signalled atomic.Bool
-	// suspended by a failure, until the restart.
+	// heir is a pinned thread that waits for the token.
+	heir atomic.Pointer[pinnedThread]
+	// suspended by a failure, until the restart: the actor takes nothing, and
+	// the engine goes on without it.
 	suspended atomic.Bool
 	// stopped: the actor is no more; what is posted is refused.
 	stopped atomic.Bool
+	// tired: the engine has failed so often by itself that it rests until the
+	// actor is back.
+	tired atomic.Bool
 	// inline says whether a burst may run on its poster's stack at all; gather
 	// that the next should rather run on a goroutine, since posts come in
 	// bursts and an entry into the kernel is shared by all that wait.
@@ -37,20 +42,25 @@ type drive struct {
 	// bound is how many messages may wait while nobody takes them.
 	bound int32
 
-	invoker actor.MessageInvoker
-	engine  *engine
-	// calls hands the token to the runner goroutine: it is kept, parked, since
-	// a new one each time would grow its stack each time.
-	calls chan struct{}
+	invoker  actor.MessageInvoker
+	engine   *engine
+	watchdog watchdog
+	// runAlone is run without a thread, bound once.
+	runAlone func()
 
 	// The rest belongs to the holder of the token.
+
+	// runner is the goroutine that spawn calls: it is kept, parked, since a new
+	// one each time would grow its stack each time.
+	runner  Worker
 	inHand  any    // the message that is being handled
+	acting  bool   // the actor is, as opposed to the engine by itself
 	taken   uint64 // user messages taken so far
 	looks   int    // how often the kernel's backlog kept the runner here
 	sampled int    // bursts since the last one that was started as a sample
 	lone    int    // bursts of one message in a row, while gathering
 	over    bool   // the runner goroutine has ended
-	alone   int    // failures after the actor's end
+	alone   int    // failures of the engine by itself
 }
 
 // burstBound is how many messages are handled before the ring is looked at.
@@ -69,7 +79,8 @@ const (
 // it they were not signalled.
 const looksBound = 2
 
-// aloneBound is how many failures the engine survives after the actor's end.
+// aloneBound is how many failures the engine survives while there is no actor
+// to be restarted for them.
 const aloneBound = 1000
 
 // copyBound is how many bytes a burst may copy on its poster's stack: some ten
@@ -89,32 +100,15 @@ func copyBoundOf(message any) int {
 	return copyBound
 }
 
-func newDrive(inline bool) *drive {
-	return &drive{inline: inline, calls: make(chan struct{}, 1)}
-}
-
-// spawn passes the token to a goroutine. It never blocks: there is one token.
-func (d *drive) spawn() {
-	d.engine.counters.Spawned++
-	if d.over {
-		go d.run(nil)
-		return
+func newDrive(config Config) *drive {
+	d := &drive{
+		crew:   config.Crew,
+		inline: config.Inline,
+		bound:  int32(2 * (config.InFlight + config.Queue)),
 	}
-	d.calls <- struct{}{}
-}
-
-// runner is the goroutine that spawn calls.
-func (d *drive) runner() {
-	for range d.calls {
-		d.run(nil)
-	}
-}
-
-// end ends the runner goroutine, once the engine is gone. What is still posted
-// then is refused by a goroutine of its own.
-func (d *drive) end() {
-	d.over = true
-	close(d.calls)
+	d.runAlone = func() { d.run(nil) }
+	d.watchdog = watchdog{drive: d, patience: config.StuckAfter}
+	return d
 }
 
 var _ actor.Mailbox = (*drive)(nil)
@@ -123,7 +117,7 @@ var _ actor.Mailbox = (*drive)(nil)
 // drive.
 func (d *drive) RegisterHandlers(invoker actor.MessageInvoker, _ actor.Dispatcher) {
 	d.invoker = invoker
-	d.engine.watchers.Go(d.runner)
+	d.runner = d.engine.house.hire(false)
 }
 
 // Start implements actor.Mailbox.
@@ -135,7 +129,7 @@ func (d *drive) UserMessageCount() int { return int(d.user.length.Load()) }
 // PostUserMessage implements actor.Mailbox. It never blocks: the poster leaves
 // its message, or handles it itself if nobody else is at it.
 func (d *drive) PostUserMessage(message any) {
-	if d.inline && !d.gather.Load() && d.user.empty() && d.token.TryLock() {
+	if d.inline && !d.gather.Load() && d.user.empty() && d.token.tryTake() {
 		d.enterBurst()
 		if d.user.empty() && d.system.empty() && !d.suspended.Load() && !d.stopped.Load() && d.sample() {
 			d.burst(message)
@@ -161,26 +155,36 @@ func (d *drive) PostSystemMessage(message any) {
 
 // schedule starts a runner if there is none.
 func (d *drive) schedule() {
-	if d.token.TryLock() {
+	if d.token.tryTake() {
 		d.enterBurst()
 		d.spawn()
 	}
 }
 
-// wake has the engine looked at: something of its own has happened, in the
-// blocking lane for instance.
+// wake has the engine looked at: the kernel has completions, or something of
+// its own has happened, in the blocking lane for instance. A ring's watcher does
+// not look itself: it must be there for the ring even when the one who looks
+// hangs.
 func (d *drive) wake() {
 	d.signalled.Store(true)
 	d.schedule()
 }
 
-// signal is the watcher's: the kernel has completions. The watcher runs.
-func (d *drive) signal() {
-	d.signalled.Store(true)
-	if d.token.TryLock() {
-		d.enterBurst()
-		d.run(nil)
+// spawn passes the token to a goroutine.
+func (d *drive) spawn() {
+	d.engine.counters.Spawned++
+	if d.over {
+		d.crew.Go(d.runAlone)
+		return
 	}
+	d.runner.Do(d.runAlone)
+}
+
+// end ends the runner goroutine, once the engine is gone. What is still posted
+// then is refused by a goroutine of its own.
+func (d *drive) end() {
+	d.over = true
+	d.engine.house.dismiss(d.runner)
 }
 
 // posted is the position that the mailbox will have passed when all that is in
@@ -208,8 +212,13 @@ func (d *drive) sample() bool {
 // work than a poster should bear stays there.
 func (d *drive) burst(message any) {
 	defer func() {
-		if r := recover(); r != nil {
-			go d.recovered(r)
+		switch r := recover(); r {
+		case nil, revoked{}:
+		default:
+			d.crew.Go(func() {
+				d.failed(r)
+				d.run(nil)
+			})
 		}
 	}()
 	d.engine.counters.Inline++
@@ -226,38 +235,56 @@ func (d *drive) burst(message any) {
 }
 
 // run handles all there is to handle. It is called with the token, and gives
-// it back.
+// it back, or has lost it.
 func (d *drive) run(thread *pinnedThread) {
-	for {
-		for !d.pass(thread) {
-		}
-		if !d.leave() {
+	for again := true; again; {
+		switch d.pass(thread) {
+		case passDone:
+			again = d.leave()
+		case passRevoked:
 			return
 		}
 	}
 }
 
-// recovered goes on after a failure on a poster's stack.
-func (d *drive) recovered(r any) {
-	d.failed(r)
-	d.run(nil)
-}
+// revoked is what unwinds the stack of a holder that lost the token while it
+// was in the kernel. It must touch nothing on its way.
+type revoked struct{}
 
-// pass handles messages and the engine once, and reports false when something
-// failed over it.
-func (d *drive) pass(thread *pinnedThread) (ok bool) {
+// passed is how a pass ended.
+type passed uint8
+
+const (
+	passDone passed = iota
+	passFailed
+	passRevoked
+)
+
+// pass handles messages and the engine once.
+func (d *drive) pass(thread *pinnedThread) (p passed) {
 	defer func() {
-		if r := recover(); r != nil {
+		switch r := recover(); r {
+		case nil:
+		case revoked{}:
+			p = passRevoked
+		default:
 			d.failed(r)
+			p = passFailed
 		}
 	}()
 	d.signalled.Store(false)
 	d.messages()
-	if !d.suspended.Load() || d.stopped.Load() && d.alone < aloneBound {
+	if !d.resting() {
 		d.engine.turn(thread)
 	}
-	return true
+	return passDone
 }
+
+// resting reports whether the engine is left alone.
+func (d *drive) resting() bool { return d.tired.Load() && d.down() }
+
+// down reports whether there is no actor that works.
+func (d *drive) down() bool { return d.suspended.Load() || d.stopped.Load() }
 
 // messages handles what is in the mailbox, the system's first, up to a bound.
 func (d *drive) messages() {
@@ -267,7 +294,7 @@ func (d *drive) messages() {
 			d.handleSystem(m.message)
 			continue
 		}
-		if d.suspended.Load() && !d.stopped.Load() {
+		if d.resting() && !d.stopped.Load() {
 			break
 		}
 		m, ok := d.user.pop()
@@ -302,42 +329,53 @@ func (d *drive) handleSystem(m any) {
 		d.suspended.Store(true)
 	case *actor.ResumeMailbox:
 		d.suspended.Store(false)
+		d.tired.Store(false)
+		d.alone = 0
 	default:
-		d.inHand = m
+		d.inHand, d.acting = m, true
 		d.invoker.InvokeSystemMessage(m)
-		d.inHand = nil
+		d.inHand, d.acting = nil, false
 	}
 }
 
-// invoke hands a user message to the actor, or refuses it when there is none
-// any more: protoactor would drop it without a word.
+// invoke hands a user message to the actor. When there is none, because it is
+// about to be restarted or has stopped, the engine takes it without one:
+// protoactor would leave it lying, or drop it without a word.
 func (d *drive) invoke(m any) {
 	d.taken++
-	if d.stopped.Load() {
+	if d.down() {
 		d.engine.receive(actor.UnwrapEnvelopeMessage(m), actor.UnwrapEnvelopeSender(m))
 		return
 	}
-	d.inHand = m
+	d.inHand, d.acting = m, true
 	d.invoker.InvokeUserMessage(m)
-	d.inHand = nil
+	d.inHand, d.acting = nil, false
 }
 
-// failed is for a panic of the ring owner: the mailbox is suspended, what
-// would be lost is answered, and the supervisor decides.
-func (d *drive) failed(r any) {
-	m := d.inHand
-	d.inHand, d.engine.parties.posted = nil, mail{}
+// failed is for a panic of the ring owner: the ring is fenced, what would be
+// lost is answered, and the supervisor decides. Meanwhile the engine goes on by
+// itself: it reaps, takes what is posted, and serves what needs no ring.
+func (d *drive) failed(reason any) {
+	e := d.engine
+	m, alone := d.inHand, d.stopped.Load() || d.suspended.Load() && !d.acting
+	d.inHand, d.acting, e.parties.posted = nil, false, mail{}
 	d.suspended.Store(true)
-	d.engine.worked.Store(d.engine.counters.Completed) // for the supervisor to judge
-	d.guard(d.engine.afterPanic)
-	if d.stopped.Load() {
-		// Nobody restarts it any more: the engine helps itself, a few times.
-		d.alone++
-		d.guard(func() { d.engine.broken(r) })
-		d.guard(d.engine.repair)
+	e.counters.Failures++
+	e.worked.Store(e.counters.Completed) // for the supervisor to judge
+	d.guard(e.afterPanic)
+	if !d.stopped.Load() {
+		d.guard(func() { e.fence(true) })
+	}
+	d.guard(e.repair)
+	if !alone {
+		d.guard(func() { d.invoker.EscalateFailure(reason, m) })
 		return
 	}
-	d.guard(func() { d.invoker.EscalateFailure(r, m) })
+	// Nobody restarts it for this: the engine has helped itself.
+	d.guard(func() { e.broken(reason) })
+	if d.alone++; d.alone >= aloneBound {
+		d.tired.Store(true)
+	}
 }
 
 // guard keeps a panic of the clean-up from the runner; the failure that it
@@ -354,13 +392,16 @@ func (d *drive) guard(f func()) {
 // leave gives the token back. It reports true, with the token still held, when
 // there is more to do.
 func (d *drive) leave() bool {
-	if idle := d.suspended.Load() && !d.stopped.Load(); !idle && d.engine.unmask(d.looks < looksBound) {
+	if !d.resting() && d.engine.unmask(d.looks < looksBound) {
 		d.looks++
 		d.engine.mask()
 		return true
 	}
-	d.token.Unlock()
-	if !d.pending() || !d.token.TryLock() {
+	if d.heir.Load() != nil && d.heir.Swap(nil).inherit() {
+		return false
+	}
+	d.token.give()
+	if !d.pending() || !d.token.tryTake() {
 		return false
 	}
 	d.enterBurst()
@@ -369,11 +410,11 @@ func (d *drive) leave() bool {
 
 // pending reports whether something was written down for a runner.
 func (d *drive) pending() bool {
-	if !d.system.empty() {
+	if !d.system.empty() || d.heir.Load() != nil {
 		return true
 	}
-	if d.suspended.Load() && !d.stopped.Load() {
-		return false
+	if d.resting() {
+		return d.stopped.Load() && !d.user.empty()
 	}
 	return !d.user.empty() || d.signalled.Load()
 }

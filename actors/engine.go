@@ -1,9 +1,7 @@
 package actors
 
 import (
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"go.uber.org/zap"
@@ -22,6 +20,9 @@ type engine struct {
 	self   *actor.PID
 	drive  *drive
 	lane   *lane
+	crew   Crew
+	house  household
+	herald herald
 
 	table   *ring.Table[operation]
 	ids     idIndex
@@ -32,11 +33,16 @@ type engine struct {
 
 	current  *link
 	links    []*link // the current one and those that are drained
+	entering *link   // whose kernel is being entered, or was last
+	stuck    int     // how many of them have a holder hanging inside
 	epoch    uint64
-	failure  error // why there is no current one
-	ready    queue // may be issued by any thread
-	pinned   queue // may be issued by the pinned thread only
-	due      queue // have an answer to be sent
+	backend  string // of the current one
+	failure  error  // why there is none, or not the preferred backend
+	begun    bool   // the first incarnation has started
+	stranded bool   // there is none, and none is expected soon
+	ready    queue  // may be issued by any thread
+	pinned   queue  // may be issued by the pinned thread only
+	due      queue  // have an answer to be sent
 	heap     deadlines
 	starved  []*party // were refused for want of room
 	batched  []*party // have a batch of answers to be sent
@@ -51,25 +57,24 @@ type engine struct {
 	counters    messages.Counters
 	quarantined int
 	busy        bool // the kernel takes no submissions for the moment
-	busyTimer   *time.Timer
+	busyTimer   Timer
 	busyOver    atomic.Bool
 	timerSeq    uint64
 	insist      insistence
 	entersGone  uint64 // of the rings that are closed
 
 	closing   stopping
-	graceful  *time.Timer
+	graceful  Timer
 	graceUp   atomic.Bool
 	opened    chan error    // gets the outcome of the first start
 	answered  chan struct{} // closed when, closing, everything is answered
 	closed    chan struct{} // closed when nothing is left
-	closers   sync.WaitGroup
-	watchers  sync.WaitGroup
 	final     atomic.Pointer[messages.Counters]
 	clients   clients
 	flood     flood
 	floodSeen uint64
 	worked    atomic.Uint64 // Completed, as it was at the last failure
+	degraded  atomic.Bool   // the supervisor has given up on rings for now
 }
 
 // stopping says how far the engine's end has come.
@@ -96,8 +101,9 @@ func newEngine(config Config, system *actor.ActorSystem, d *drive) *engine {
 		config:   config,
 		system:   system,
 		drive:    d,
+		crew:     config.Crew,
 		table:    ring.NewTable[operation](min(config.InFlight+config.Queue+closeReserve, ring.SlotMax)),
-		parties:  newParties(system),
+		parties:  newParties(system, config.Crew),
 		watched:  make(map[string][]*party),
 		handles:  ring.NewHandles[fileInfo](),
 		devices:  make(map[uint64]*device),
@@ -108,7 +114,11 @@ func newEngine(config Config, system *actor.ActorSystem, d *drive) *engine {
 		answered: make(chan struct{}),
 		closed:   make(chan struct{}),
 	}
-	e.lane = newLane(config.BlockingWorkers, 1<<30, d.wake)
+	e.table.Observe = config.Observe
+	e.lane = newLane(config.Host, config.BlockingWorkers, 1<<30, d.wake)
+	e.house = household{crew: config.Crew, empty: e.vanish}
+	e.house.enter() // the engine itself
+	e.herald = herald{house: &e.house, system: system, logger: config.Logger}
 	return e
 }
 
@@ -179,7 +189,9 @@ func (e *engine) inspect(m *messages.Inspect, sender *actor.PID) {
 	p.send(&messages.Inspection{
 		Token:    m.Token,
 		Counters: e.count(),
-		Backend:  "io_uring",
+		Backend:  e.backend,
+		Why:      e.failure,
+		Degraded: e.degraded.Load(),
 		Epoch:    e.epoch,
 		Draining: e.draining(),
 		Handles:  e.handles.Live() + int(e.lane.closes.Load()),

@@ -204,6 +204,8 @@ func (r reason) err() error {
 		return messages.ErrStopped
 	case reasonRestart:
 		return messages.ErrRingLost
+	case reasonUnavailable:
+		return messages.ErrUnavailable
 	default:
 		return nil
 	}

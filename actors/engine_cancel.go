@@ -239,6 +239,7 @@ func (e *engine) askOne(l *link, i uint32) bool {
 		return false
 	}
 	l.requests++
+	e.table.Payload(i).asked = l
 	return true
 }
 
@@ -247,6 +248,7 @@ func (e *engine) askOne(l *link, i uint32) bool {
 // the operation may be armed again afterwards. While it goes on, the kernel is
 // asked again, less and less often.
 func (e *engine) cancelAnswered(i uint32, cqe ring.CQE) {
+	e.table.Payload(i).asked = nil
 	e.apply(i, e.table.Completed(cqe.UserData, 0))
 	if state := e.table.State(i); cqe.Res == 0 || state != ring.Cancelling && state != ring.Cancelled {
 		return
@@ -257,7 +259,7 @@ func (e *engine) cancelAnswered(i uint32, cqe ring.CQE) {
 	}
 	e.insist.armed = true
 	e.insist.delay = min(max(2*e.insist.delay, insistFirst), insistLast)
-	e.insist.timer = time.AfterFunc(e.insist.delay, func() {
+	e.insist.timer = e.crew.AfterFunc(e.insist.delay, func() {
 		e.insist.due.Store(true)
 		e.drive.wake()
 	})
@@ -269,7 +271,7 @@ type insistence struct {
 	slots []uint32
 	armed bool
 	delay time.Duration
-	timer *time.Timer
+	timer Timer
 	due   atomic.Bool
 }
 

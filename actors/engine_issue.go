@@ -4,8 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/ringmaster-io/ringmaster/ring"
 )
 
@@ -14,6 +12,7 @@ import (
 // wait. On the pinned thread it issues the pinned queue as well.
 func (e *engine) turn(thread *pinnedThread) {
 	for again := true; again; {
+		e.unstick()
 		e.laneReap()
 		e.askAgain()
 		e.issue(thread)
@@ -110,10 +109,44 @@ func (e *engine) issueFrom(l *link, q *queue) {
 // enter has each ring consume what was pushed.
 func (e *engine) enter() {
 	for _, l := range e.links {
-		if l.dead || l.kernel.Unsubmitted() == 0 && !l.kernel.Backlog() {
+		if l.dead || (l.stuck || l.kernel.Unsubmitted() == 0) && !l.kernel.Backlog() {
 			continue
 		}
 		e.enterOne(l)
+	}
+}
+
+// enterKernel enters one ring's kernel, where the holder of the token may hang
+// so long that it is taken from him. He touches nothing then, but says that he
+// is back.
+func (e *engine) enterKernel(l *link) (int, error) {
+	e.entering = l
+	d := e.drive
+	visit := d.token.enter()
+	d.watchdog.arm()
+	n, err := l.kernel.Enter()
+	if !d.token.entered(visit) {
+		l.late.Store(uint64(n))
+		l.back.Store(true)
+		d.wake()
+		panic(revoked{})
+	}
+	return n, err
+}
+
+// unstick is for holders that are back from a kernel in which they hung: what
+// it has not consumed meanwhile can be taken back now.
+func (e *engine) unstick() {
+	if e.stuck == 0 {
+		return
+	}
+	for _, l := range e.links {
+		if l.stuck && l.back.Load() {
+			l.stuck = false
+			e.stuck--
+			e.counters.Published += l.late.Load()
+			e.takeBack(l)
+		}
 	}
 }
 
@@ -121,10 +154,13 @@ func (e *engine) enterOne(l *link) {
 	if e.config.Failpoint != nil {
 		e.fail(FailBeforeEnter)
 	}
-	n, err := l.kernel.Enter()
+	n, err := e.enterKernel(l)
 	e.counters.Published += uint64(n)
 	if e.config.Failpoint != nil {
 		e.fail(FailAfterEnter)
+	}
+	if fatal := new(ring.FatalError); errors.As(err, &fatal) && fatal.Lost() {
+		l.lost = true
 	}
 	switch {
 	case err == nil:
@@ -135,7 +171,6 @@ func (e *engine) enterOne(l *link) {
 		// It can be reaped still. What it has not taken, it never will.
 		l.dead = true
 		e.takeBack(l)
-		e.logger().Error("ring that is being drained was lost", zap.Uint64("epoch", l.epoch), zap.Error(err))
 	default:
 		panic(err)
 	}
@@ -160,6 +195,7 @@ func (e *engine) takenBack(l *link, u ring.UserData) {
 		return
 	}
 	if u.Kind() == ring.KindCancel {
+		e.table.Payload(i).asked = nil
 		e.apply(i, e.table.Completed(u, 0))
 		if s := e.table.State(i); s == ring.Cancelling || s == ring.Cancelled {
 			l.unasked = append(l.unasked, i)
@@ -204,7 +240,7 @@ func (e *engine) backOff() {
 	if e.busyTimer != nil {
 		e.busyTimer.Stop()
 	}
-	e.busyTimer = time.AfterFunc(backOffTime, func() {
+	e.busyTimer = e.crew.AfterFunc(backOffTime, func() {
 		e.busyOver.Store(true)
 		e.drive.wake()
 	})
@@ -221,7 +257,7 @@ func (e *engine) wakePinned() {
 		return // a completion will call again
 	}
 	if l.thread == nil {
-		l.thread = startPinned(e.drive, &e.watchers)
+		l.thread = startPinned(e.drive)
 	}
 	l.thread.call()
 }

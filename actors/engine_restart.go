@@ -1,6 +1,10 @@
 package actors
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -17,34 +21,128 @@ func (e *engine) start() error {
 	if e.closing >= stopped {
 		return nil
 	}
-	kernel, err := e.config.OpenKernel(e.config)
-	e.failure = err
-	if err != nil {
+	if err := e.openRing(); err != nil && !e.openFallback(err) {
 		return err
 	}
-	e.epoch++
-	l := &link{kernel: kernel, epoch: e.epoch}
-	kernel.Mask() // a runner is active: this one
-	e.current = l
-	e.links = append(e.links, l)
-	e.watchers.Go(func() { kernel.Wait(e.drive.signal) })
 	e.repair()
 	e.review()
-	e.logger().Info("ring opened", zap.Uint64("epoch", l.epoch))
 	return nil
 }
 
+// openRing opens the preferred backend, unless the supervisor has given up on
+// it for now.
+func (e *engine) openRing() error {
+	if e.degraded.Load() {
+		if e.failure == nil {
+			return errKeepsFailing
+		}
+		return e.failure
+	}
+	kernel, err := e.config.OpenKernel(e.config)
+	if err != nil {
+		return err
+	}
+	e.failure = nil
+	e.serveWith(kernel, "io_uring")
+	return nil
+}
+
+// errKeepsFailing is why there is no ring when one could be opened.
+var errKeepsFailing = errors.New("ring owner keeps failing")
+
+// openFallback opens what serves when there is no ring, if that is allowed now:
+// when the subsystem starts, and when it is degraded. It reports false when the
+// actor is to fail for want of it, so that the supervisor has it try again.
+func (e *engine) openFallback(why error) bool {
+	first := e.epoch == 0
+	if !first && !e.degraded.Load() {
+		return false
+	}
+	e.failure = why
+	if e.config.OpenFallback != nil {
+		kernel, err := e.config.OpenFallback(e.config)
+		if err == nil {
+			e.serveWith(kernel, "portable")
+			return true
+		}
+		e.failure = fmt.Errorf("%w; and in its place: %w", why, err)
+	}
+	if first {
+		return false
+	}
+	e.becomeStranded()
+	return true
+}
+
+// serveWith makes a kernel the one that operations are issued to.
+func (e *engine) serveWith(kernel ring.Kernel, backend string) {
+	e.epoch++
+	l := &link{kernel: kernel, epoch: e.epoch}
+	kernel.Mask() // a runner is active: this one
+	e.current, e.backend, e.stranded = l, backend, false
+	e.links = append(e.links, l)
+	e.house.run(func() { kernel.Wait(e.drive.wake) })
+	e.herald.announce(&messages.RingOpenedEvent{Owner: e.self, Epoch: l.epoch, Backend: backend, Why: e.failure})
+}
+
+// becomeStranded: there is nothing that could perform an operation, and nothing
+// is expected soon. What waits for it is answered.
+func (e *engine) becomeStranded() {
+	e.stranded = true
+	for _, q := range [...]*queue{&e.ready, &e.pinned} {
+		for q.head != nil {
+			p := q.head
+			q.remove(p)
+			e.strand(p)
+		}
+	}
+}
+
+// strand ends an operation that there is nothing for to perform it. A Close
+// needs no ring: the descriptor goes the way of those that nobody wants.
+func (e *engine) strand(p *operation) {
+	if !p.isClose() {
+		e.cancelSlot(p.slot, reasonUnavailable)
+		return
+	}
+	u := e.table.Issue(p.slot)
+	e.closeFD(p.file.FD)
+	p.res = 0
+	e.apply(p.slot, e.table.Completed(u, ring.Done))
+}
+
+// restore tries for a ring again, on behalf of the supervisor. What the
+// fallback has in flight ends there, in its own time.
+func (e *engine) restore() {
+	if !e.degraded.Load() || e.closing != serving || e.drive.down() {
+		return
+	}
+	kernel, err := e.config.OpenKernel(e.config)
+	if err != nil {
+		e.failure = err
+		return
+	}
+	e.fence(false)
+	e.degraded.Store(false)
+	e.failure = nil
+	e.serveWith(kernel, "io_uring")
+	e.herald.announce(&messages.RestoredEvent{Owner: e.self, Epoch: e.epoch})
+}
+
 // fence takes the current ring out of service: what its kernel has not
-// consumed is taken back, the rest is drained. It is done when an incarnation
-// ends, and once more when the next begins, in case it did not come to it.
+// consumed is taken back, the rest is drained. It is done when the ring owner
+// has failed, and once more when an incarnation ends or begins, in case it did
+// not come to it.
 func (e *engine) fence(restart bool) {
 	l := e.current
 	if l == nil {
 		return
 	}
-	e.current = nil
-	e.takeBack(l)
+	e.current, e.backend = nil, ""
 	l.draining = true
+	if !l.stuck {
+		e.takeBack(l)
+	}
 	if l.armed != 0 {
 		l.disarm = append(l.disarm, l.armed)
 		l.armed = 0
@@ -54,13 +152,13 @@ func (e *engine) fence(restart bool) {
 		if e.config.Policy == CancelInFlight {
 			e.cancelLink(l)
 		}
-		e.logger().Info("ring is being drained", zap.Uint64("epoch", l.epoch), zap.Int("in_flight", l.operations))
 	}
+	e.herald.announce(&messages.RingFencedEvent{Owner: e.self, Epoch: l.epoch, InFlight: l.operations})
 }
 
 // timeLink gives a ring that is being drained so much time.
 func (e *engine) timeLink(l *link, d time.Duration) {
-	l.timer = time.AfterFunc(d, func() {
+	l.timer = e.crew.AfterFunc(d, func() {
 		l.overdue.Store(true)
 		e.drive.wake()
 	})
@@ -99,10 +197,16 @@ func (e *engine) repair() {
 	})
 }
 
-// review looks for owners that have stopped while nobody could be told.
+// review looks for owners that have stopped while nobody could be told, the
+// first known first.
 func (e *engine) review() {
+	var all []*party
 	for _, watched := range e.watched {
-		e.terminated(watched[0].pid)
+		all = append(all, watched...)
+	}
+	slices.SortFunc(all, func(a, b *party) int { return cmp.Compare(a.index, b.index) })
+	for _, p := range all {
+		e.terminated(p.pid)
 	}
 }
 
@@ -154,13 +258,17 @@ func (e *engine) expireLinks() {
 }
 
 func (e *engine) forfeit(l *link) {
+	before := e.quarantined
 	l.forfeited = true
-	e.logger().Error("ring did not drain in time", zap.Uint64("epoch", l.epoch), zap.Int("in_flight", l.operations))
 	e.table.Each(func(i uint32, state ring.State) {
 		if e.table.Payload(i).link == l {
 			e.forfeitSlot(i, state)
 		}
 	})
+	e.herald.announce(&messages.OutcomeUnknownEvent{Owner: e.self, Epoch: l.epoch, Operations: e.quarantined - before})
+	if limit := e.config.QuarantineMax; before < limit && e.quarantined >= limit {
+		e.herald.announce(&messages.QuarantineFullEvent{Owner: e.self, Operations: e.quarantined})
+	}
 }
 
 // forfeitSlot answers that an operation's outcome is unknown, and keeps its
@@ -188,7 +296,7 @@ func (e *engine) settle() {
 }
 
 // closeLink closes a ring that has nothing in flight. It happens on a
-// goroutine of its own: the runner may be in the ring's own Wait.
+// goroutine of its own: it may have to wait for the ring's watcher.
 func (e *engine) closeLink(l *link) {
 	e.entersGone += l.kernel.Enters()
 	if l.timer != nil {
@@ -197,10 +305,12 @@ func (e *engine) closeLink(l *link) {
 	if l.thread != nil {
 		l.thread.stop()
 	}
-	e.closers.Go(func() {
+	e.house.run(func() {
 		if err := l.kernel.Close(); err != nil {
 			e.logger().Warn("closing a ring", zap.Uint64("epoch", l.epoch), zap.Error(err))
 		}
 	})
-	e.logger().Debug("ring closed", zap.Uint64("epoch", l.epoch))
+	if !l.abandoned {
+		e.herald.announce(&messages.RingClosedEvent{Owner: e.self, Epoch: l.epoch})
+	}
 }

@@ -1,10 +1,7 @@
 package actors
 
 import (
-	"time"
-
-	"go.uber.org/zap"
-
+	"github.com/ringmaster-io/ringmaster/messages"
 	"github.com/ringmaster-io/ringmaster/ring"
 )
 
@@ -13,7 +10,7 @@ import (
 func (e *engine) beginStop(cancel bool) {
 	if e.closing == serving {
 		e.closing = finishing
-		e.logger().Info("shutting down", zap.Int("in_flight", e.open()))
+		e.herald.announce(&messages.StoppingEvent{Owner: e.self, InFlight: e.open()})
 	}
 	if !cancel || e.closing >= cancelling {
 		return
@@ -25,7 +22,7 @@ func (e *engine) beginStop(cancel bool) {
 			e.cancelSlot(i, reasonShutdown)
 		}
 	})
-	e.graceful = time.AfterFunc(e.config.ShutdownGrace, func() {
+	e.graceful = e.crew.AfterFunc(e.config.ShutdownGrace, func() {
 		e.graceUp.Store(true)
 		e.drive.wake()
 	})
@@ -33,6 +30,9 @@ func (e *engine) beginStop(cancel bool) {
 
 // forfeitAll gives up whatever has not ended within the grace.
 func (e *engine) forfeitAll() {
+	for _, l := range e.links {
+		l.forfeited = true
+	}
 	e.table.Each(func(i uint32, state ring.State) {
 		p := e.table.Payload(i)
 		if p.isClose() && state == ring.Queued {
@@ -68,6 +68,7 @@ func (e *engine) becomeStopped() {
 	e.fence(false)
 	final := e.count()
 	e.final.Store(&final)
+	e.herald.announce(&messages.StoppedEvent{Owner: e.self, Counters: final})
 	close(e.answered)
 	for _, l := range e.links {
 		e.askKernel(l)
@@ -81,7 +82,13 @@ func (e *engine) becomeStopped() {
 func (e *engine) closeDrained() {
 	kept := e.links[:0]
 	for _, l := range e.links {
-		if l.draining && l.requests == 0 {
+		switch {
+		case l.abandoned && l.gone.Load():
+			e.bury(l)
+			continue
+		case e.hopeless(l):
+			e.abandon(l)
+		case l.draining && l.requests == 0 && !l.abandoned:
 			e.closeLink(l)
 			continue
 		}
@@ -97,16 +104,16 @@ func (e *engine) becomeGone() {
 	if e.busyTimer != nil {
 		e.busyTimer.Stop()
 	}
-	e.lane.end()
+	e.lane.end(&e.house)
 	if e.insist.timer != nil {
 		e.insist.timer.Stop()
 	}
 	e.drive.end()
-	go func() { // joined by whoever waits for closed
-		e.closers.Wait()
-		e.watchers.Wait()
-		e.lane.join()
-		e.clients.end()
-		close(e.closed)
-	}()
+	e.house.leave()
+}
+
+// vanish is what the last goroutine of the engine does.
+func (e *engine) vanish() {
+	e.clients.end()
+	close(e.closed)
 }

@@ -114,9 +114,11 @@ func (e *engine) admit(m *messages.Submit, owner *party) error {
 		return messages.ErrStopped
 	case isNil(m.Op):
 		return messages.ErrNilMessage
-	case e.current == nil && e.failure != nil:
-		return messages.ErrUnavailable
 	case isClose(m.Op): // there is always room to give something up
+	case e.stranded:
+		return messages.ErrUnavailable
+	case e.quarantined >= e.config.QuarantineMax:
+		return messages.ErrQuarantine
 	case e.table.Live() >= e.config.InFlight+e.config.Queue:
 		e.starve(owner)
 		return messages.ErrOverloaded
@@ -359,16 +361,18 @@ func (e *engine) inOrder(p *operation) {
 
 // enqueue hands an operation to whoever issues it.
 func (e *engine) enqueue(p *operation) {
-	switch p.class {
-	case classLane:
+	switch {
+	case p.class == classLane:
 		p.extra.job.UserData = e.table.Issue(p.slot)
 		e.counters.Blocking++
 		if !e.lane.Submit(p.extra.job) {
 			panic(&ring.InvariantError{What: "the blocking lane is closed before the engine"})
 		}
-	case classPinned:
+	case e.stranded:
+		e.strand(p)
+	case p.class == classPinned:
 		e.pinned.push(p)
-	case classAnywhere:
+	default:
 		e.readyLen += int(p.bytes)
 		e.ready.push(p)
 	}
@@ -379,7 +383,7 @@ func (e *engine) perform(i uint32, p *operation) {
 	u := e.table.Issue(i)
 	switch op := p.submit.Op.(type) {
 	case *messages.Adopt:
-		p.res, p.partial = performAdopt(op)
+		p.res, p.partial = e.performAdopt(op)
 	case *messages.Give:
 		p.res = e.performGive(op, p)
 	}

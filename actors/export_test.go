@@ -2,6 +2,7 @@ package actors
 
 import (
 	"reflect"
+	"runtime"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -37,9 +38,9 @@ func (p Picture) Empty() bool {
 // way, and sees to it that what was posted meanwhile is handled.
 func (g *Glass) Look() Picture {
 	d := g.drive
-	d.token.Lock()
+	d.seize()
 	defer d.wake()
-	defer d.token.Unlock()
+	defer d.token.give()
 	e := d.engine
 	p := Picture{
 		Live:        e.table.Live(),
@@ -67,11 +68,18 @@ func (g *Glass) Look() Picture {
 	return p
 }
 
+// seize takes the token as soon as it is free.
+func (d *drive) seize() {
+	for !d.token.tryTake() {
+		runtime.Gosched()
+	}
+}
+
 // Hold keeps the ring owner from running while f does.
 func (g *Glass) Hold(f func()) {
-	g.drive.token.Lock()
+	g.drive.seize()
 	defer g.drive.wake()
-	defer g.drive.token.Unlock()
+	defer g.drive.token.give()
 	f()
 }
 

@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 
@@ -11,10 +10,10 @@ import (
 // lane is the engine's side of the blocking lane: what has ended there waits
 // here until the ring owner's runner takes it.
 type lane struct {
-	*ring.Lane
+	ring.Blocking
 	// closer closes descriptors that nobody wants. It is a lane of its own: one
 	// that hangs, on a network file system, holds no operation up.
-	closer *ring.Lane
+	closer ring.Blocking
 	// wake has the drive look; it is called on the workers' goroutines.
 	wake func()
 
@@ -25,10 +24,10 @@ type lane struct {
 	closes atomic.Int32 // descriptors that are being closed
 }
 
-func newLane(workers, backlog int, wake func()) *lane {
+func newLane(host ring.Host, workers, backlog int, wake func()) *lane {
 	l := &lane{wake: wake}
-	l.Lane = ring.NewLane(workers, backlog, l.done)
-	l.closer = ring.NewLane(closeWorkers, backlog, l.closed)
+	l.Blocking = host.OpenLane(workers, backlog, l.done)
+	l.closer = host.OpenLane(closeWorkers, backlog, l.closed)
 	return l
 }
 
@@ -42,16 +41,14 @@ func (l *lane) closed(*ring.Job) {
 	}
 }
 
-// end ends both lanes, which have nothing left to do.
-func (l *lane) end() {
-	l.Lane.Close()
-	l.closer.Close()
-}
-
-// join waits for the last worker.
-func (l *lane) join() {
-	_ = l.Lane.Join(context.Background())
-	_ = l.closer.Join(context.Background())
+// end ends both lanes, which have nothing left to do; house counts them until
+// their last worker has left.
+func (l *lane) end(house *household) {
+	for _, lane := range [...]ring.Blocking{l.Blocking, l.closer} {
+		house.enter()
+		lane.Close()
+		lane.Left(house.leave)
+	}
 }
 
 // done runs on a worker.

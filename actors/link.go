@@ -21,11 +21,23 @@ type link struct {
 	draining bool
 	// dead: its enter fails for good. What it has may still complete.
 	dead bool
+	// lost: the kernel has lost a completion, so that not everything will end.
+	lost bool
+	// abandoned: it was closed with operations in flight; gone is set when the
+	// kernel has let go of them.
+	abandoned bool
+	gone      atomic.Bool
+	// stuck: a holder of the token hangs in its enter, and the submission queue
+	// is not to be touched. back is set when he returns, and late is what the
+	// kernel consumed meanwhile.
+	stuck bool
+	back  atomic.Bool
+	late  atomic.Uint64
 	// overdue is set when a draining ring's time is up.
 	overdue   atomic.Bool
 	told      bool // its operations were asked to stop
 	forfeited bool
-	timer     *time.Timer
+	timer     Timer
 	// unasked are the slots whose operation the kernel is still to be asked to
 	// cancel, and disarm the timers.
 	unasked []uint32
@@ -39,7 +51,7 @@ type link struct {
 
 // wantsToAsk reports whether there are cancels to be pushed.
 func (l *link) wantsToAsk() bool {
-	return !l.dead && (len(l.unasked) > 0 || len(l.disarm) > 0)
+	return !l.dead && !l.stuck && (len(l.unasked) > 0 || len(l.disarm) > 0)
 }
 
 // entries is the size of the submission queue: how many requests one enter

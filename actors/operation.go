@@ -16,6 +16,7 @@ type operation struct {
 	owner   *party           // nil once the owner has stopped
 	reply   *party
 	link    *link // the ring that has it; nil in the blocking lane or a queue
+	asked   *link // the ring that has a cancel of it
 	file    *file
 	extra   *extra
 	seq     uint64 // of its OpID
@@ -73,6 +74,7 @@ const (
 	reasonDeadline
 	reasonShutdown
 	reasonRestart
+	reasonUnavailable
 )
 
 // queueID says which list an operation's queue links are in.

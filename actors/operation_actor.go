@@ -48,13 +48,13 @@ const (
 // As with any child, the parent also gets a Terminated, which may overtake the
 // OpDone: wait for the OpDone only.
 //
-// It costs an actor for each operation; where that matters, send
+// The options are for the actor. It costs an actor for each operation; where that matters, send
 // [messages.Submit] to [Client.PID] instead.
-func SpawnOp[R any](ctx actor.Context, c *Client, op messages.Operation[R], token any) *actor.PID {
+func SpawnOp[R any](ctx actor.Context, c *Client, op messages.Operation[R], token any, options ...actor.PropsOption) *actor.PID {
 	parent := ctx.Self()
 	return ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
 		return &operationActor[R]{client: c, parent: parent, op: op, token: token}
-	}))
+	}, options...))
 }
 
 // operationActor is Op[R]. It owns its operation itself, so that a handle that

@@ -48,6 +48,7 @@ const partyPIDs = 4
 // parties finds them.
 type parties struct {
 	system    *actor.ActorSystem
+	crew      Crew
 	byPID     map[*actor.PID]*party
 	byProcess map[actor.Process]*party
 	lastPID   *actor.PID
@@ -59,9 +60,10 @@ type parties struct {
 	dead map[*actor.PID]uint64
 }
 
-func newParties(system *actor.ActorSystem) parties {
+func newParties(system *actor.ActorSystem, crew Crew) parties {
 	return parties{
 		system:    system,
+		crew:      crew,
 		byPID:     make(map[*actor.PID]*party),
 		byProcess: make(map[actor.Process]*party),
 		dead:      make(map[*actor.PID]uint64),
@@ -116,7 +118,7 @@ func (ps *parties) lookUp(pid *actor.PID) *party {
 	p := ps.byProcess[process]
 	if p == nil {
 		ps.made++
-		p = newParty(pid, process, ps.made)
+		p = newParty(pid, process, ps.made, ps.crew)
 		ps.byProcess[process] = p
 	}
 	if len(p.pids) < partyPIDs {
@@ -168,7 +170,7 @@ func (ps *parties) exhume(position uint64) {
 	}
 }
 
-func newParty(pid *actor.PID, process actor.Process, index uint32) *party {
+func newParty(pid *actor.PID, process actor.Process, index uint32, crew Crew) *party {
 	p := &party{pid: pid, process: process, index: index}
 	switch process := process.(type) {
 	case *actor.ActorProcess:
@@ -179,7 +181,7 @@ func newParty(pid *actor.PID, process actor.Process, index uint32) *party {
 		p.gone = process.deliversAtOnce()
 	}
 	if !p.direct {
-		p.outbox = &outbox{party: p}
+		p.outbox = &outbox{party: p, crew: crew}
 	}
 	return p
 }
@@ -241,6 +243,7 @@ func (p *party) sendSystem(message any) {
 // one that a consumer holds up holds nobody else.
 type outbox struct {
 	party   *party
+	crew    Crew
 	mu      sync.Mutex
 	waiting []outboxItem
 	running bool
@@ -257,7 +260,7 @@ func (o *outbox) put(message any, system bool) {
 	o.waiting = append(o.waiting, outboxItem{message, system})
 	if !o.running {
 		o.running = true
-		go o.run()
+		o.crew.Go(o.run)
 	}
 }
 

@@ -1,8 +1,6 @@
 package actors
 
 import (
-	"os"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/ringmaster-io/ringmaster/ring"
@@ -37,28 +35,4 @@ func openRing(c Config) (ring.Kernel, error) {
 		BoundedWorkers:   workersMax,
 		UnboundedWorkers: workersMax,
 	})
-}
-
-// duplicate makes a descriptor of our own for an open file.
-func duplicate(f *os.File) (fd int32, flags int, err error) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return -1, 0, err
-	}
-	var inner error
-	err = raw.Control(func(theirs uintptr) {
-		var n int
-		if n, inner = unix.FcntlInt(theirs, unix.F_DUPFD_CLOEXEC, 3); inner != nil {
-			return
-		}
-		fd = int32(n)
-		flags, inner = unix.FcntlInt(theirs, unix.F_GETFL, 0)
-	})
-	if err == nil {
-		err = inner
-	}
-	if err != nil && fd > 0 {
-		_ = unix.Close(int(fd))
-	}
-	return fd, flags, err
 }

@@ -4,10 +4,7 @@ package actors
 
 import (
 	"fmt"
-	"os"
 	"runtime"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/ringmaster-io/ringmaster/ring"
 )
@@ -28,5 +25,3 @@ const (
 func openRing(Config) (ring.Kernel, error) {
 	return nil, fmt.Errorf("%w: io_uring needs Linux, this is %s", ring.ErrUnavailable, runtime.GOOS)
 }
-
-func duplicate(*os.File) (fd int32, flags int, err error) { return -1, 0, unix.ENOSYS }

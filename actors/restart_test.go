@@ -165,7 +165,7 @@ func TestCrashesInARow(t *testing.T) {
 		crash.now(r, q)
 	}
 	q.answered(3)
-	require.EqualValues(t, 5, r.inspect().Restarts)
+	require.EqualValues(t, 5, r.inspect().Failures)
 	require.Zero(t, r.inspect().Draining)
 }
 

@@ -21,8 +21,7 @@ type RingOwner struct {
 // NewRingOwner makes the parts of a ring owner; its ring is opened when the
 // actor starts.
 func NewRingOwner(system *actor.ActorSystem, config Config) *RingOwner {
-	d := newDrive(config.Inline)
-	d.bound = int32(2 * (config.InFlight + config.Queue))
+	d := newDrive(config)
 	d.engine = newEngine(config, system, d)
 	return &RingOwner{engine: d.engine, drive: d}
 }
@@ -69,6 +68,21 @@ type intakeEnds struct{}
 
 // IgnoreDeadLetterLogging: the ring owner may have ended before.
 func (*intakeEnds) IgnoreDeadLetterLogging() {}
+
+// Degrade has the next incarnation do without a ring, until Restore finds one.
+func (o *RingOwner) Degrade() { o.engine.degraded.Store(true) }
+
+// Degraded reports whether that is how it stands.
+func (o *RingOwner) Degraded() bool { return o.engine.degraded.Load() }
+
+// Restore has a degraded ring owner at pid try for a ring.
+func (o *RingOwner) Restore(pid *actor.PID) { o.engine.system.Root.Send(pid, &ringWanted{}) }
+
+// ringWanted is what Restore sends.
+type ringWanted struct{}
+
+// IgnoreDeadLetterLogging: the ring owner may have ended before.
+func (*ringWanted) IgnoreDeadLetterLogging() {}
 
 // ringOwner is one incarnation of the actor: the supervised face of the
 // engine.
@@ -147,6 +161,9 @@ func (e *engine) receiveControl(message any, sender *actor.PID) {
 	case *ownerGone:
 		e.ownerGone(m)
 		return
+	case *ringWanted:
+		e.restore()
+		return
 	case actor.SystemMessage, actor.AutoReceiveMessage:
 		return
 	}
@@ -181,7 +198,8 @@ func (e *engine) strangeBecause(sender *actor.PID, reason error) {
 // started opens a ring. The first failure is the spawner's to know; a later
 // one is the supervisor's.
 func (e *engine) started() {
-	first := e.epoch == 0 && e.failure == nil
+	first := !e.begun
+	e.begun = true
 	if !first {
 		e.counters.Restarts++
 	}

@@ -45,8 +45,12 @@ var (
 	ErrRestarted = errors.New("ring owner failed while taking the operation")
 	// ErrUnknownMessage: it is none of this package's, or not a pointer to one.
 	ErrUnknownMessage = errors.New("unknown message")
-	// ErrUnavailable: there is no ring at present.
+	// ErrUnavailable: there is no ring, and nothing in its place. Accepted
+	// operations that no kernel has seen are cancelled for this reason too.
 	ErrUnavailable = errors.New("no ring")
+	// ErrQuarantine: too much memory is forfeited to operations that do not
+	// end. See ErrOutcomeUnknown.
+	ErrQuarantine = errors.New("too many operations in quarantine")
 	// ErrStopped: the subsystem is shutting down or has stopped.
 	ErrStopped = errors.New("subsystem has stopped")
 )
@@ -73,8 +77,8 @@ type OpError struct {
 	Err error
 	// Why is nil, or ErrRefused, with which nothing was done, or the reason for
 	// which the operation was cancelled, with which it may have been done in
-	// part: context.Canceled, context.DeadlineExceeded, ErrStopped or
-	// ErrRingLost.
+	// part: context.Canceled, context.DeadlineExceeded, ErrStopped,
+	// ErrRingLost or ErrUnavailable.
 	Why error
 }
 

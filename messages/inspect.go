@@ -12,8 +12,12 @@ type Inspect struct {
 type Inspection struct {
 	Token any
 	Counters
-	// Backend is what performs the operations, for instance "io_uring".
+	// Backend is what performs the operations, for instance "io_uring"; it is
+	// empty while there is nothing. Why is why it is not the preferred one.
 	Backend string
+	Why     error
+	// Degraded: no ring is to be had that works; see DegradedEvent.
+	Degraded bool
 	// Epoch counts the rings of this subsystem: 1 for the first.
 	Epoch uint64
 	// Draining is how many earlier rings still have operations in flight.
@@ -38,6 +42,7 @@ type Counters struct {
 	Cancelled uint64 // completed with a cancellation
 	Unknown   uint64 // completed with ErrOutcomeUnknown
 	Restarts  uint64 // restarts of the ring owner
+	Failures  uint64 // its failures, those among them for which it was not restarted
 	Queued    int    // accepted, not with the kernel or the blocking lane
 	InFlight  int    // with the kernel or the blocking lane
 
@@ -45,6 +50,7 @@ type Counters struct {
 	LateClosed  uint64 // descriptors closed because nobody waited for them
 	DeadReplies uint64 // answers for which there was no live reply address
 	Quarantined int    // operations answered ErrOutcomeUnknown that the kernel still has
+	Lost        uint64 // completions that the kernel lost which may have brought a descriptor
 
 	Enters    uint64 // calls of io_uring_enter
 	Published uint64 // submission queue entries that the kernel took

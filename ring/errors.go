@@ -3,6 +3,8 @@ package ring
 import (
 	"errors"
 	"fmt"
+
+	"github.com/ringmaster-io/ringmaster/ring/internal/sys"
 )
 
 // ErrBusy says that the kernel cannot take submissions now (EAGAIN, EBUSY).
@@ -13,6 +15,10 @@ var ErrBusy = errors.New("kernel cannot take submissions now")
 // that the ring cannot do without.
 var ErrUnavailable = errors.New("io_uring is not available")
 
+// ErrStuck is the cause of a [FatalError] when a call into the kernel does not
+// return.
+var ErrStuck = errors.New("call into the kernel does not return")
+
 // FatalError says that a ring can no longer be used for submission. What is in
 // flight on it may still complete.
 type FatalError struct {
@@ -22,6 +28,10 @@ type FatalError struct {
 
 // Error reads as in "io_uring_enter: ring lost: invalid request descriptor".
 func (e *FatalError) Error() string { return fmt.Sprintf("%s: ring lost: %v", e.Doing, e.Err) }
+
+// Lost reports whether the kernel has lost a completion: not all that is in
+// flight will end.
+func (e *FatalError) Lost() bool { return errors.Is(e.Err, sys.EBADR) }
 
 // Unwrap gives the errno.
 func (e *FatalError) Unwrap() error { return e.Err }

@@ -61,6 +61,9 @@ type Kernel interface {
 	// Supports reports whether this kernel has the operation.
 	Supports(Code) bool
 
+	// AwaitGone x
+	AwaitGone(gone func())
+
 	// Close gives the ring up. It is no barrier: the caller has seen the
 	// terminal CQE of every request, or keeps the memory of those it has not.
 	// Closing twice is allowed.

@@ -40,6 +40,8 @@ type Lane struct {
 	// alive is how many workers there are. Some are running a job, some were
 	// started and have not looked at the queue yet; the others are in done.
 	alive, running, starting int
+	// left is what Left is to call.
+	left func()
 	// idle is closed and dropped when the last worker leaves; nil if nobody
 	// asked.
 	idle chan struct{}
@@ -141,6 +143,21 @@ func (l *Lane) Idle() <-chan struct{} {
 	return idle
 }
 
+// Left calls left once no worker is there any more: from the last one's
+// goroutine, or at once. It is for a lane that is closed, and may be called
+// once.
+func (l *Lane) Left(left func()) {
+	l.mu.Lock()
+	busy := l.alive > 0
+	if busy {
+		l.left = left
+	}
+	l.mu.Unlock()
+	if !busy {
+		left()
+	}
+}
+
 // Join waits for [Lane.Idle], or for the context's end, whose error it returns
 // then: a hung device may never let its worker go.
 func (l *Lane) Join(ctx context.Context) error {
@@ -209,15 +226,24 @@ func (l *Lane) finished() {
 // filled again, and one whose done panicked or ended its goroutine leaves it as
 // it is: in both cases another one must come.
 func (l *Lane) leave() {
+	if left := l.leaveLocked(); left != nil {
+		left()
+	}
+}
+
+func (l *Lane) leaveLocked() (left func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.alive--
 	if l.hire() {
 		go l.start()
 	}
-	if l.alive == 0 {
-		l.idleTell()
+	if l.alive > 0 {
+		return nil
 	}
+	l.idleTell()
+	left, l.left = l.left, nil
+	return left
 }
 
 // idleTell tells who waits that there is no worker.

@@ -346,3 +346,6 @@ func (r *Ring) takeDown() error {
 		r.calls.Close(r.fd),
 	)
 }
+
+// AwaitGone x
+func (r *Ring) AwaitGone(gone func()) { gone() }

@@ -12,6 +12,9 @@ import "fmt"
 // INVARIANT: a slot is freed only when each of its requests has completed or
 // was taken back.
 type Table[O any] struct {
+	// Observe, if not nil, is told of each event, and the state that it meets.
+	Observe func(State, Event)
+
 	chunks  []*[chunkSize]slot[O]
 	free    uint32 // first free slot, as index+1
 	made    uint32 // slots that exist
@@ -98,7 +101,7 @@ func (t *Table[O]) Issue(i uint32) UserData {
 	if s.op != 0 {
 		panic(&InvariantError{"issue of an operation that has a request outstanding"})
 	}
-	s.state, _ = step(s.state, Issue)
+	s.state, _ = t.step(s.state, Issue)
 	s.generation++
 	s.op = s.generation
 	return MakeUserData(KindOp, i, s.op)
@@ -109,6 +112,13 @@ func (t *Table[O]) Issue(i uint32) UserData {
 func (t *Table[O]) Outstanding(i uint32) (UserData, bool) {
 	s := t.at(i)
 	return MakeUserData(KindOp, i, s.op), s.op != 0
+}
+
+// OutstandingCancel names the request that asks the kernel to cancel the slot's
+// operation; it reports false when there is none.
+func (t *Table[O]) OutstandingCancel(i uint32) (UserData, bool) {
+	s := t.at(i)
+	return MakeUserData(KindCancel, i, s.aux), s.aux != 0
 }
 
 // IssueCancel gives a request its name that asks the kernel to cancel the
@@ -150,7 +160,7 @@ func (t *Table[O]) Completed(u UserData, event Event) Effect {
 		s.aux = 0
 		return s.settled(0)
 	}
-	next, effect := step(s.state, event)
+	next, effect := t.step(s.state, event)
 	s.state = next
 	if event != Update {
 		s.op = 0
@@ -162,9 +172,16 @@ func (t *Table[O]) Completed(u UserData, event Event) Effect {
 // Answered.
 func (t *Table[O]) Apply(i uint32, event Event) Effect {
 	s := t.at(i)
-	next, effect := step(s.state, event)
+	next, effect := t.step(s.state, event)
 	s.state = next
 	return s.settled(effect)
+}
+
+func (t *Table[O]) step(state State, event Event) (State, Effect) {
+	if t.Observe != nil {
+		t.Observe(state, event)
+	}
+	return step(state, event)
 }
 
 // settled adds Release when nothing of the slot is outstanding any more.

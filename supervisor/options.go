@@ -66,3 +66,28 @@ func WithInline(inline bool) Option {
 func WithFailpoint(hook func(point actors.Failpoint, inFlight int)) Option {
 	return func(c *actors.Config) { c.Failpoint = hook }
 }
+
+// WithBackOff is how long a restart waits after failures that achieved nothing:
+// it doubles from first to last. The defaults are a millisecond and a second.
+func WithBackOff(first, last time.Duration) Option {
+	return func(c *actors.Config) { c.BackOffFirst, c.BackOffLast = first, last }
+}
+
+// WithRestartLimit is after how many failures in a row that achieved nothing
+// the subsystem is degraded (see messages.DegradedEvent), and how often it tries
+// for a ring then. The defaults are 12, some five seconds, and five seconds.
+func WithRestartLimit(n int, retry time.Duration) Option {
+	return func(c *actors.Config) { c.RestartLimit, c.RingRetry = n, retry }
+}
+
+// WithStuckAfter is how long a call into the kernel may take before its ring is
+// given up; the default is a second.
+func WithStuckAfter(d time.Duration) Option {
+	return func(c *actors.Config) { c.StuckAfter = d }
+}
+
+// WithQuarantine is how many operations may be in quarantine before Submits are
+// refused with messages.ErrQuarantine; the default is 1024.
+func WithQuarantine(n int) Option {
+	return func(c *actors.Config) { c.QuarantineMax = n }
+}

@@ -4,103 +4,137 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"go.uber.org/zap"
 
 	"github.com/ringmaster-io/ringmaster/actors"
+	"github.com/ringmaster-io/ringmaster/messages"
 )
 
 // supervisor is the actor between the user's and the ring owner. It spawns the
 // ring owner, and restarts it when it fails: at once if it had worked since it
-// started, later and later if it had not.
+// started, later and later if it had not. When that has gone on for too long it
+// has the ring owner do without a ring, and try for one now and then.
 type supervisor struct {
 	owner  *actors.RingOwner
-	logger *zap.Logger
+	config actors.Config
+	self   *actor.PID
+	child  *actor.PID
 	// barren counts the restarts in a row after which nothing was achieved,
 	// and worked is how much had been at the last one.
 	barren int
 	worked uint64
+	// trying: a ring is being tried for.
+	trying bool
 }
 
 var _ actor.SupervisorStrategy = (*supervisor)(nil)
 
 func newProps(owner *actors.RingOwner, config actors.Config) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &supervisor{owner: owner, logger: config.Logger}
-	})
+		return &supervisor{owner: owner, config: config}
+	}, config.PropsOptions...)
 }
 
-// restartNow ends a back-off.
-type restartNow struct{ child *actor.PID }
+// restartNow ends a back-off, and tryRing the wait for the next try.
+type (
+	restartNow struct{}
+	tryRing    struct{}
+)
 
 // IgnoreDeadLetterLogging: the supervisor may have stopped meanwhile.
 func (*restartNow) IgnoreDeadLetterLogging() {}
 
+// IgnoreDeadLetterLogging as well.
+func (*tryRing) IgnoreDeadLetterLogging() {}
+
 // Receive implements actor.Actor.
 func (s *supervisor) Receive(ctx actor.Context) {
-	switch m := ctx.Message().(type) {
+	switch ctx.Message().(type) {
 	case *actor.Started:
 		s.start(ctx)
 	case *actor.Terminated:
-		// The ring owner is given up, or somebody stopped it: without it there
-		// is no subsystem, and the name becomes free.
+		// Somebody stopped the ring owner: without it there is no subsystem, and
+		// the name becomes free.
 		ctx.Stop(ctx.Self())
 	case *restartNow:
-		restart(ctx, m.child)
+		if family, ok := ctx.(actor.Supervisor); ok {
+			family.RestartChildren(s.child)
+		}
+	case *tryRing:
+		s.tryRing(ctx.ActorSystem())
 	}
 }
 
 func (s *supervisor) start(ctx actor.Context) {
-	if _, err := ctx.SpawnNamed(s.owner.Props(), ownerName); err != nil {
+	s.self = ctx.Self()
+	child, err := ctx.SpawnNamed(s.owner.Props(), ownerName)
+	if err != nil {
 		panic(err) // the name is below our own: nobody else can have it
 	}
+	s.child = child
 }
-
-// The back-off of a ring owner that fails without having achieved anything.
-const (
-	backOffFirst = time.Millisecond
-	backOffLast  = time.Second
-	// barrenMax failures in a row are enough, some ten seconds: the ring owner
-	// is stopped then, which answers all that is open.
-	barrenMax = 20
-)
 
 // HandleFailure implements actor.SupervisorStrategy: protoactor calls it in
 // the supervisor's own turn.
-func (s *supervisor) HandleFailure(system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
+func (s *supervisor) HandleFailure(system *actor.ActorSystem, family actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
 	delay := s.delay()
-	if s.barren > barrenMax {
-		s.logger.Error("ring owner given up", zap.Any("reason", reason), zap.Int("failures", s.barren))
-		system.EventStream.Publish(&actor.SupervisorEvent{Child: child, Reason: reason, Directive: actor.StopDirective})
-		supervisor.StopChildren(child)
-		return
-	}
-	s.logger.Warn("ring owner failed", zap.Any("reason", reason), zap.Duration("restart_in", delay))
 	system.EventStream.Publish(&actor.SupervisorEvent{Child: child, Reason: reason, Directive: actor.RestartDirective})
+	actors.Publish(system, s.config.Logger, &messages.OwnerFailedEvent{Owner: child, Reason: reason, Barren: s.barren, RestartIn: delay})
+	if s.barren > s.config.RestartLimit && !s.owner.Degraded() {
+		s.degrade(system, reason)
+	}
 	if delay == 0 {
-		supervisor.RestartChildren(child)
+		family.RestartChildren(child)
 		return
 	}
-	self := actor.NewPID(child.Address, child.Id[:len(child.Id)-len("/"+ownerName)])
-	time.AfterFunc(delay, func() { system.Root.Send(self, &restartNow{child}) })
+	s.sendLater(system, delay, &restartNow{})
 }
 
-// delay is zero for a ring owner that has completed something since its last
-// failure.
+// delay is how long a restart is to wait: not at all for a ring owner that has
+// completed something since its last failure.
 func (s *supervisor) delay() time.Duration {
 	worked := s.owner.Worked()
 	if worked != s.worked {
 		s.worked, s.barren = worked, 0
 		return 0
 	}
-	s.barren++
-	if s.barren == 1 {
+	if s.barren++; s.barren == 1 {
 		return 0
 	}
-	return min(backOffFirst<<min(s.barren-2, 16), backOffLast)
+	d := s.config.BackOffFirst
+	for n := 2; n < s.barren && d < s.config.BackOffLast; n++ {
+		d *= 2
+	}
+	return s.jitter(min(d, s.config.BackOffLast))
 }
 
-func restart(ctx actor.Context, child *actor.PID) {
-	if s, ok := ctx.(actor.Supervisor); ok {
-		s.RestartChildren(child)
+// jitter shortens a wait by up to half: what failed together shall not come
+// back together.
+func (s *supervisor) jitter(d time.Duration) time.Duration {
+	return d - time.Duration(s.config.Crew.Random()%uint64(d/2+1))
+}
+
+// degrade has the ring owner go on without a ring, from its next start on.
+func (s *supervisor) degrade(system *actor.ActorSystem, reason any) {
+	s.owner.Degrade()
+	actors.Publish(system, s.config.Logger, &messages.DegradedEvent{Owner: s.child, Reason: reason})
+	if !s.trying {
+		s.trying = true
+		s.sendLater(system, s.jitter(s.config.RingRetry), &tryRing{})
 	}
+}
+
+// tryRing has a degraded ring owner try for a ring, until it has one. If that
+// fails as those before, it will be degraded again.
+func (s *supervisor) tryRing(system *actor.ActorSystem) {
+	if !s.owner.Degraded() {
+		s.trying = false
+		s.barren = 0
+		return
+	}
+	s.owner.Restore(s.child)
+	s.sendLater(system, s.jitter(s.config.RingRetry), &tryRing{})
+}
+
+func (s *supervisor) sendLater(system *actor.ActorSystem, after time.Duration, message any) {
+	s.config.Crew.AfterFunc(after, func() { system.Root.Send(s.self, message) })
 }

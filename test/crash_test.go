@@ -67,7 +67,7 @@ func crashWhileWorking(t *testing.T, policy actors.Policy, point actors.Failpoin
 	require.NoError(t, err)
 	requireLedger(t, report)
 	require.Positive(t, c.struck.Load(), "the failpoint was never met")
-	require.EqualValues(t, c.struck.Load(), report.Restarts)
+	require.EqualValues(t, c.struck.Load(), report.Failures)
 }
 
 // workload has so many goroutines write and read so many files each.

@@ -576,3 +576,6 @@ func (k *Kernel) Until(t TB, what string, cond func() bool) {
 		}
 	}
 }
+
+// AwaitGone x
+func (k *Kernel) AwaitGone(gone func()) { gone() }

@@ -1,0 +1,70 @@
+package actors
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/ringmaster-io/ringmaster/messages"
+	"github.com/ringmaster-io/ringmaster/ring"
+)
+
+// A ring whose operations were forfeited stays open, and is reaped: the late
+// completion frees an operation's memory, and brings the descriptor that is to
+// be closed. Only a ring that cannot be reaped to its end is closed with
+// operations in flight. That is no barrier: the kernel goes on writing to their
+// memory, and tells when it is done (ring.Kernel's AwaitGone).
+
+// hopeless reports whether a ring's completions will not all come: the kernel
+// has lost some, or lets itself not be entered any more. In the latter case
+// what is in flight may bring a descriptor, which only its completion tells.
+func (e *engine) hopeless(l *link) bool {
+	if !l.forfeited || l.abandoned || l.requests == 0 || l.stuck {
+		return false
+	}
+	return l.lost || l.dead && e.mayBring(l) == 0
+}
+
+// mayBring is how many operations of a ring may bring a descriptor.
+func (e *engine) mayBring(l *link) (n uint64) {
+	e.table.Each(func(i uint32, _ ring.State) {
+		if p := e.table.Payload(i); p.link == l && p.request.Code == ring.CodeOpen {
+			n++
+		}
+	})
+	return n
+}
+
+// abandon closes a hopeless ring.
+func (e *engine) abandon(l *link) {
+	l.abandoned = true
+	e.counters.Lost += e.mayBring(l)
+	e.closeLink(l)
+	e.house.enter()
+	e.crew.Go(func() {
+		l.kernel.AwaitGone(func() {
+			l.gone.Store(true)
+			e.drive.wake()
+			e.house.leave()
+		})
+	})
+}
+
+// bury ends what an abandoned ring had in flight, once the kernel is done with
+// it.
+func (e *engine) bury(l *link) {
+	e.table.Each(func(i uint32, _ ring.State) {
+		p := e.table.Payload(i)
+		if u, out := e.table.OutstandingCancel(i); out && p.asked == l {
+			p.asked = nil
+			e.apply(i, e.table.Completed(u, 0))
+		}
+	})
+	e.table.Each(func(i uint32, _ ring.State) {
+		p := e.table.Payload(i)
+		if u, out := e.table.Outstanding(i); out && p.link == l {
+			p.link = nil
+			e.finish(i, p, u, -int32(unix.ECANCELED))
+		}
+	})
+	l.requests, l.operations = 0, 0
+	e.herald.announce(&messages.RingClosedEvent{Owner: e.self, Epoch: l.epoch})
+}
