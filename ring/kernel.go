@@ -61,7 +61,9 @@ type Kernel interface {
 	// Supports reports whether this kernel has the operation.
 	Supports(Code) bool
 
-	// AwaitGone x
+	// AwaitGone blocks its goroutine, and no thread, until the kernel has let go
+	// of every request of a Kernel that was closed, then calls gone, once. It may
+	// instead return at once and have gone called later, from elsewhere.
 	AwaitGone(gone func())
 
 	// Close gives the ring up. It is no barrier: the caller has seen the

@@ -347,5 +347,5 @@ func (r *Ring) takeDown() error {
 	)
 }
 
-// AwaitGone x
-func (r *Ring) AwaitGone(gone func()) { gone() }
+// AwaitGone implements [Kernel]. It does not know yet, and never says so.
+func (r *Ring) AwaitGone(func()) {}

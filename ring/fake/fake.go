@@ -577,5 +577,5 @@ func (k *Kernel) Until(t TB, what string, cond func() bool) {
 	}
 }
 
-// AwaitGone x
+// AwaitGone implements ring.Kernel.
 func (k *Kernel) AwaitGone(gone func()) { gone() }
