@@ -14,13 +14,13 @@ import (
 // A sender that protoactor itself answers with a DeadLetterResponse, and that
 // is not an actor, is left alone: a future must not be answered twice.
 func RefuseDeadLetters(system *actor.ActorSystem, is func(*actor.PID) bool) {
-	system.EventStream.SubscribeWithPredicate(
-		func(event any) { refuseDeadLetter(system, event.(*actor.DeadLetterEvent)) },
-		func(event any) bool {
-			letter, ok := event.(*actor.DeadLetterEvent)
-			return ok && letter.PID != nil && is(letter.PID)
-		},
-	)
+	// Not SubscribeWithPredicate: it sets the predicate when events may already
+	// be on their way to the subscriber.
+	system.EventStream.Subscribe(func(event any) {
+		if letter, ok := event.(*actor.DeadLetterEvent); ok && letter.PID != nil && is(letter.PID) {
+			refuseDeadLetter(system, letter)
+		}
+	})
 }
 
 func refuseDeadLetter(system *actor.ActorSystem, letter *actor.DeadLetterEvent) {

@@ -39,10 +39,9 @@ func (e *engine) openRing() error {
 		return e.failure
 	}
 	kernel, err := e.config.OpenKernel(e.config)
-	if err != nil {
+	if e.failure = err; err != nil {
 		return err
 	}
-	e.failure = nil
 	e.serveWith(kernel, "io_uring")
 	return nil
 }

@@ -1,0 +1,132 @@
+package actors_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ringmaster-io/ringmaster/actors"
+	"github.com/ringmaster-io/ringmaster/messages"
+	"github.com/ringmaster-io/ringmaster/ring"
+	"github.com/ringmaster-io/ringmaster/ring/fake"
+)
+
+// impatient degrades after three failures, and tries for a ring all the time.
+func impatient(c *actors.Config) {
+	c.RestartLimit = 3
+	c.BackOffFirst, c.BackOffLast, c.RingRetry = 100*time.Microsecond, time.Millisecond, time.Millisecond
+}
+
+// events collects what is published of one kind.
+func events[E any](r *rig) func() E {
+	all := make(chan E, 64)
+	s := r.system.EventStream.Subscribe(func(event any) {
+		if event, ok := event.(E); ok {
+			all <- event
+		}
+	})
+	r.t.Cleanup(func() { r.system.EventStream.Unsubscribe(s) })
+	return func() (event E) {
+		r.t.Helper()
+		select {
+		case event = <-all:
+		case <-time.After(patience):
+			r.t.Fatalf("no %T", event)
+		}
+		return event
+	}
+}
+
+// TestDegradedWithoutFallback: what waits is answered and what comes is
+// refused, at once and with the reason; closes and the like go on. When there
+// is a ring again all goes on.
+func TestDegradedWithoutFallback(t *testing.T) {
+	crash := newCrash()
+	r := newRig(t, crash.option, config(impatient))
+	degraded, restored := events[*messages.DegradedEvent](r), events[*messages.RestoredEvent](r)
+	q := r.requester()
+	handle, isOpen := q.opened()
+	held := q.send(&messages.Nop{})
+	taken := r.kernel(1).Next(t, ring.CodeNop)
+	r.refuse.Store(1 << 30)
+	crash.arm(actors.FailEncoded, 0)
+	queued := q.send(&messages.Nop{})
+	require.Error(t, degraded().Reason.(error))
+	c := q.completion(queued)
+	require.ErrorIs(t, c.Err, messages.ErrUnavailable)
+	require.NotErrorIs(t, c.Err, messages.ErrRefused)
+	require.NotNil(t, c.Op)
+
+	q.send(&messages.Nop{})
+	require.ErrorIs(t, expect[*messages.Refused](q).Err, messages.ErrUnavailable)
+	q.succeeds(q.send(&messages.Close{Handle: handle}))
+	r.until("the descriptor is closed", func() bool { return !isOpen() })
+	r.kernel(1).Complete(taken.Name, 0, 0)
+	q.succeeds(held)
+	in := r.inspect()
+	require.True(t, in.Degraded)
+	require.ErrorIs(t, in.Why, errNoKernel)
+
+	r.refuse.Store(0)
+	require.NotZero(t, restored().Epoch)
+	id := q.send(&messages.Nop{})
+	r.kernel(2).Complete(r.kernel(2).Next(t, ring.CodeNop).Name, 0, 0)
+	q.succeeds(id)
+	require.False(t, r.inspect().Degraded)
+}
+
+// TestDegradedToFallback: the fallback takes over what waits and what comes,
+// and a new ring takes over from it, without an operation lost.
+func TestDegradedToFallback(t *testing.T) {
+	crash := newCrash()
+	fallback := fake.New(64)
+	r := newRig(t, crash.option, config(impatient), config(func(c *actors.Config) {
+		c.OpenFallback = func(actors.Config) (ring.Kernel, error) { return fallback, nil }
+	}))
+	restored := events[*messages.RestoredEvent](r)
+	fallback.OnTaken(func(taken *fake.Taken) { r.oblige(fallback, taken) })
+	q := r.requester()
+	held := q.send(&messages.Nop{})
+	taken := r.kernel(1).Next(t, ring.CodeNop)
+	r.refuse.Store(1 << 30)
+	crash.arm(actors.FailEncoded, 0)
+	queued := q.send(&messages.Nop{})
+	fallback.Complete(fallback.Next(t, ring.CodeNop).Name, 0, 0)
+	q.succeeds(queued)
+	in := r.inspect()
+	require.Equal(t, "portable", in.Backend)
+	require.True(t, in.Degraded)
+	r.kernel(1).Complete(taken.Name, 0, 0)
+	q.succeeds(held)
+
+	slow := q.send(&messages.Nop{})
+	slowly := fallback.Next(t, ring.CodeNop)
+	r.refuse.Store(0)
+	restored()
+	require.Equal(t, "io_uring", r.inspect().Backend)
+	id := q.send(&messages.Nop{})
+	r.kernel(2).Complete(r.kernel(2).Next(t, ring.CodeNop).Name, 0, 0)
+	q.succeeds(id)
+	fallback.Complete(slowly.Name, 0, 0)
+	q.succeeds(slow)
+	fallback.AwaitClosed(t)
+	require.Empty(t, fallback.Faults())
+}
+
+// TestFallbackFromTheStart: where there never was a ring.
+func TestFallbackFromTheStart(t *testing.T) {
+	fallback := fake.New(64)
+	r := newRig(t, func(r *rig, c *actors.Config) {
+		r.refuse.Store(1)
+		c.OpenFallback = func(actors.Config) (ring.Kernel, error) { return fallback, nil }
+	})
+	q := r.requester()
+	id := q.send(&messages.Nop{})
+	fallback.Complete(fallback.Next(t, ring.CodeNop).Name, 0, 0)
+	q.succeeds(id)
+	in := r.inspect()
+	require.Equal(t, "portable", in.Backend)
+	require.ErrorIs(t, in.Why, errNoKernel)
+	require.False(t, in.Degraded)
+}

@@ -1,0 +1,140 @@
+package actors_test
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ringmaster-io/ringmaster/actors"
+	"github.com/ringmaster-io/ringmaster/messages"
+	"github.com/ringmaster-io/ringmaster/ring"
+)
+
+// hanging is a kernel whose next Enter that submits hangs until it is let go.
+type hanging struct {
+	ring.Kernel
+	armed atomic.Bool
+	in    chan struct{} // told when one hangs
+	out   chan error    // what lets it go: nil has the kernel take what was pushed
+}
+
+func (k *hanging) Enter() (int, error) {
+	if k.armed.Swap(false) {
+		k.in <- struct{}{}
+		if err := <-k.out; err != nil {
+			return 0, err
+		}
+	}
+	return k.Kernel.Enter()
+}
+
+// hang has the first ring's next Enter hang, and the watchdog be impatient.
+func hang(k *hanging) rigOption {
+	k.in, k.out = make(chan struct{}, 1), make(chan error)
+	return func(r *rig, c *actors.Config) {
+		open := c.OpenKernel
+		c.StuckAfter = 10 * time.Millisecond
+		c.OpenKernel = func(config actors.Config) (ring.Kernel, error) {
+			inner, err := open(config)
+			if err != nil || k.Kernel != nil {
+				return inner, err
+			}
+			k.Kernel = inner
+			return k, nil
+		}
+	}
+}
+
+// TestStuckEnter: a holder of the token hangs in the kernel: a poster, the
+// runner goroutine, or the pinned thread. Others are served by a new ring, and
+// what the old one took is answered when it is let go, once.
+func TestStuckEnter(t *testing.T) {
+	for name, c := range map[string]struct {
+		inline bool
+		op     messages.Op
+		code   ring.Code
+	}{
+		"poster": {true, &messages.Nop{}, ring.CodeNop},
+		"runner": {false, &messages.Nop{}, ring.CodeNop},
+		"pinned": {true, &messages.Timeout{After: time.Hour}, ring.CodeTimeout},
+	} {
+		for how, err := range map[string]error{"and takes it": nil, "and takes nothing": ring.ErrBusy} {
+			t.Run(name+" "+how, func(t *testing.T) {
+				k := new(hanging)
+				r := newRig(t, hang(k), config(func(rc *actors.Config) { rc.Inline = c.inline }))
+				q, other := r.requester(), r.requester()
+				old := r.kernel(1)
+				k.armed.Store(true)
+				posted := make(chan messages.OpID, 1)
+				go func() { posted <- q.send(c.op) }()
+				<-k.in
+				young := r.kernel(2)
+
+				id := other.send(&messages.Nop{})
+				young.Complete(young.Next(t, ring.CodeNop).Name, 0, 0)
+				other.succeeds(id)
+				require.EqualValues(t, 1, r.inspect().Restarts)
+				require.Equal(t, 1, r.inspect().Draining)
+				q.silent()
+
+				k.out <- err
+				first := <-posted // nobody's failure is the poster's
+				if err == nil {
+					taken := old.Next(t, c.code)
+					q.silent()
+					old.Complete(taken.Name, 0, 0)
+				} else { // it moves to the new ring
+					young.Complete(young.Next(t, c.code).Name, 0, 0)
+				}
+				q.succeeds(first)
+				old.AwaitClosed(t)
+				require.EqualValues(t, 1, r.inspect().Restarts)
+			})
+		}
+	}
+}
+
+// TestStuckEnterAtItsDeadline: what a stuck ring may have taken is given up at
+// the end of the drain, and a Cancel of it told so, while the holder still hangs.
+func TestStuckEnterAtItsDeadline(t *testing.T) {
+	k := new(hanging)
+	r := newRig(t, hang(k), config(func(c *actors.Config) { c.DrainTimeout, c.ShutdownGrace = 10*time.Millisecond, 10*time.Millisecond }))
+	q := r.requester()
+	old := r.kernel(1)
+	k.armed.Store(true)
+	posted := make(chan messages.OpID, 1)
+	go func() { posted <- q.send(&messages.Nop{}) }()
+	<-k.in
+	r.kernel(2)
+	c := expect[*messages.Completion](q)
+	require.ErrorIs(t, c.Err, messages.ErrOutcomeUnknown)
+	require.Nil(t, c.Op)
+	require.Equal(t, 1, r.inspect().Quarantined)
+	k.out <- nil
+	<-posted
+	old.Complete(old.Next(t, ring.CodeNop).Name, 0, 0)
+	r.until("the quarantine is over", func() bool { return r.inspect().Quarantined == 0 })
+	old.AwaitClosed(t)
+	q.silent()
+}
+
+// TestStuckIsSaid: the event says what happened.
+func TestStuckIsSaid(t *testing.T) {
+	k := new(hanging)
+	r := newRig(t, hang(k))
+	failed := events[*messages.OwnerFailedEvent](r)
+	q := r.requester()
+	k.armed.Store(true)
+	go q.send(&messages.Nop{})
+	<-k.in
+	reason, _ := failed().Reason.(error)
+	require.ErrorIs(t, reason, ring.ErrStuck)
+	require.ErrorContains(t, reason, "io_uring_enter")
+	k.out <- errors.New("woken by a signal")
+	young := r.kernel(2)
+	young.Complete(young.Next(t, ring.CodeNop).Name, 0, 0)
+	expect[*messages.Completion](q)
+}
