@@ -30,6 +30,7 @@ type engine struct {
 	watched map[string][]*party // by the name under which they are watched
 	handles *ring.Handles[fileInfo]
 	devices map[uint64]*device
+	unknown *device // of paths that are absolute
 
 	current  *link
 	links    []*link // the current one and those that are drained
@@ -107,6 +108,7 @@ func newEngine(config Config, system *actor.ActorSystem, d *drive) *engine {
 		watched:  make(map[string][]*party),
 		handles:  ring.NewHandles[fileInfo](),
 		devices:  make(map[uint64]*device),
+		unknown:  newDevice(unknownBound),
 		ready:    queue{id: inReady},
 		pinned:   queue{id: inPinned},
 		due:      queue{id: inDue},
@@ -126,15 +128,6 @@ func newEngine(config Config, system *actor.ActorSystem, d *drive) *engine {
 // knows, and the operation waits.
 func (e *engine) supports(code ring.Code) bool {
 	return e.current == nil || e.current.kernel.Supports(code)
-}
-
-func (e *engine) deviceOf(number uint64) *device {
-	d := e.devices[number]
-	if d == nil {
-		d = &device{}
-		e.devices[number] = d
-	}
-	return d
 }
 
 // fail gives a failpoint its chance.
@@ -164,12 +157,12 @@ func (e *engine) count() messages.Counters {
 	return c
 }
 
-// parked is how many operations wait for others on their handle. It is
+// parked is how many operations wait for others on their handle or device. It is
 // counted when somebody asks.
 func (e *engine) parked() int {
 	n := 0
 	e.table.Each(func(i uint32, _ ring.State) {
-		if e.table.Payload(i).queue == inParked {
+		if q := e.table.Payload(i).queue; q == inParked || q == inDevice {
 			n++
 		}
 	})

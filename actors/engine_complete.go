@@ -217,6 +217,7 @@ func (e *engine) ended(i uint32, p *operation) {
 	}
 	p.ended = true
 	e.deadlineClear(p)
+	e.dismiss(p)
 	if p.turn {
 		p.turn = false
 		e.passTurn(p.direction())

@@ -88,13 +88,13 @@ func (e *engine) serveWith(kernel ring.Kernel, backend string) {
 // is expected soon. What waits for it is answered.
 func (e *engine) becomeStranded() {
 	e.stranded = true
-	for _, q := range [...]*queue{&e.ready, &e.pinned} {
-		for q.head != nil {
-			p := q.head
-			q.remove(p)
+	e.table.Each(func(i uint32, _ ring.State) {
+		switch p := e.table.Payload(i); p.queue {
+		case inReady, inPinned, inDevice:
+			e.dequeue(p)
 			e.strand(p)
 		}
-	}
+	})
 }
 
 // strand ends an operation that there is nothing for to perform it. A Close

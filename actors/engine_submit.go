@@ -57,7 +57,7 @@ func (e *engine) register(m *messages.Submit, sender *actor.PID) (uint32, error)
 	if err != nil {
 		return 0, err
 	}
-	if err := e.admit(m, owner); err != nil {
+	if err := e.check(m, owner); err != nil {
 		e.tidy(owner)
 		e.tidy(reply)
 		return 0, err
@@ -107,8 +107,8 @@ func (e *engine) partiesOf(m *messages.Submit, sender *actor.PID) (owner, reply 
 	return owner, reply, nil
 }
 
-// admit decides what can be decided before an operation is looked at.
-func (e *engine) admit(m *messages.Submit, owner *party) error {
+// check decides what can be decided before an operation is looked at.
+func (e *engine) check(m *messages.Submit, owner *party) error {
 	switch {
 	case e.closing != serving:
 		return messages.ErrStopped
@@ -370,6 +370,7 @@ func (e *engine) enqueue(p *operation) {
 		}
 	case e.stranded:
 		e.strand(p)
+	case !e.admit(p):
 	case p.class == classPinned:
 		e.pinned.push(p)
 	default:

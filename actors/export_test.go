@@ -93,3 +93,6 @@ const Backoff time.Duration = backOffTime
 
 // RetriesMax bounds how often an operation is issued anew.
 const RetriesMax = retriesMax
+
+// DeviceBound is how many operations of one device are issued at a time.
+const DeviceBound = deviceBound

@@ -42,13 +42,6 @@ type direction struct {
 	waiting queue
 }
 
-// device is what was learned of the file systems met: whether a read of
-// theirs can be told not to wait. A device is judged by what it answers, since
-// asking it for its type may hang with it.
-type device struct {
-	noNowait bool
-}
-
 // find checks a handle and the right to use it so.
 func (e *engine) find(h messages.Handle, want messages.Rights) (*file, error) {
 	f, err := e.handles.Find(h.ID(), h.Key())

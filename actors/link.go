@@ -58,6 +58,12 @@ func (l *link) wantsToAsk() bool {
 // publishes at most.
 const entries = 256
 
+// workersMax is how many kernel workers of each of its two pools a ring may
+// have for each thread that submits. The kernel's own bound for path operations
+// is four a processor: so few that some opens of a FIFO, which wait for its
+// other end, would keep everybody else's waiting too.
+const workersMax = 256
+
 // completions is the size of the completion queue: each operation, and a
 // cancel for each, and the timers, so that it never overflows. It is no smaller
 // than the submission queue: the kernel refuses that.

@@ -15,8 +15,9 @@ type operation struct {
 	submit  *messages.Submit // nil once answered, or when nobody waits
 	owner   *party           // nil once the owner has stopped
 	reply   *party
-	link    *link // the ring that has it; nil in the blocking lane or a queue
-	asked   *link // the ring that has a cancel of it
+	link    *link   // the ring that has it; nil in the blocking lane or a queue
+	asked   *link   // the ring that has a cancel of it
+	device  *device // on which it counts as issued
 	file    *file
 	extra   *extra
 	seq     uint64 // of its OpID
@@ -85,6 +86,7 @@ const (
 	inReady
 	inPinned
 	inDue
+	inDevice // in its device's list
 	inParked // in its handle's list: a stream's order, or a close that waits
 )
 
@@ -145,6 +147,8 @@ func (e *engine) queueOf(p *operation) *queue {
 		return &e.pinned
 	case inDue:
 		return &e.due
+	case inDevice:
+		return &e.deviceFor(p).waiting
 	case inParked:
 		return p.parkedIn()
 	default:

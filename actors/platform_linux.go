@@ -21,12 +21,6 @@ const (
 	atEmptyPath   = unix.AT_EMPTY_PATH
 )
 
-// workersMax is how many kernel workers of each of its two pools a ring may
-// have for each thread that submits. The kernel's own bound for path operations
-// is four a processor: so few that some opens of a FIFO, which wait for its
-// other end, would keep everybody else's waiting too.
-const workersMax = 128
-
 // openRing opens an io_uring that holds what the configuration allows.
 func openRing(c Config) (ring.Kernel, error) {
 	return ring.Open(ring.Options{

@@ -1,0 +1,76 @@
+package actors_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ringmaster-io/ringmaster/actors"
+	"github.com/ringmaster-io/ringmaster/messages"
+	"github.com/ringmaster-io/ringmaster/ring"
+)
+
+func manyInFlight(c *actors.Config) { c.InFlight, c.Queue = 4096, 4096 }
+
+// TestDeviceThatHangs: of the operations on one device only so many are with
+// the kernel; the others can be cancelled, and those of other devices go on.
+func TestDeviceThatHangs(t *testing.T) {
+	r := newRig(t, config(manyInFlight))
+	q, other := r.requester(), r.requester()
+	k := r.kernel(1)
+	hung := q.directory()
+	for n := range actors.DeviceBound {
+		q.send(&messages.Mkdir{Dir: hung, Path: fmt.Sprint(n)})
+	}
+	for range actors.DeviceBound {
+		k.Next(t, ring.CodeMkdir)
+	}
+	one := q.send(&messages.Unlink{Dir: hung, Path: "one"})
+	two := q.send(&messages.Unlink{Dir: hung, Path: "two"})
+	q.silent()
+	require.Equal(t, 2, r.inspect().Queued)
+	q.cancel(one)
+	require.NotNil(t, q.cancelled(one).Op)
+
+	id := other.send(&messages.Open{Path: "/elsewhere", Flags: os.O_RDONLY})
+	fd, _ := r.descriptor()
+	k.Complete(k.Next(t, ring.CodeOpen).Name, fd, 0)
+	other.succeeds(id)
+
+	first := k.InFlight()[0]
+	k.Complete(first.Name, 0, 0) // the device moves
+	expect[*messages.Completion](q)
+	k.Complete(k.Next(t, ring.CodeUnlink).Name, 0, 0)
+	q.succeeds(two)
+	for _, taken := range k.InFlight() {
+		k.Complete(taken.Name, 0, 0)
+	}
+	q.answers(actors.DeviceBound - 1)
+}
+
+// TestDeadlineBehindADeviceThatHangs ends what waits for its turn.
+func TestDeadlineBehindADeviceThatHangs(t *testing.T) {
+	r := newRig(t, config(manyInFlight))
+	q := r.requester()
+	k := r.kernel(1)
+	hung := q.directory()
+	for n := range actors.DeviceBound {
+		q.send(&messages.Mkdir{Dir: hung, Path: fmt.Sprint(n)})
+	}
+	at := time.Now().Add(5 * time.Millisecond)
+	late := q.post(&messages.Submit{Op: &messages.Unlink{Dir: hung, Path: "late"}, Deadline: at})
+	timer := k.Next(t, ring.CodeTimeout)
+	r.until("its time has come", func() bool { return time.Now().After(at) })
+	k.Complete(timer.Name, timerRang, 0)
+	c := q.completion(late)
+	require.ErrorIs(t, c.Err, context.DeadlineExceeded)
+	require.NotNil(t, c.Op)
+	for _, taken := range k.InFlight() {
+		k.TryComplete(taken.Name, 0, 0)
+	}
+	q.answers(actors.DeviceBound)
+}
