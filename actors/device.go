@@ -38,7 +38,7 @@ func (e *engine) deviceOf(number uint64) *device {
 // admit has an operation issued that may occupy a kernel worker, or has it wait
 // and reports false.
 func (e *engine) admit(p *operation) bool {
-	if p.device != nil || !p.occupies() {
+	if p.issued || !p.occupies() {
 		return true
 	}
 	d := e.deviceFor(p)
@@ -47,7 +47,7 @@ func (e *engine) admit(p *operation) bool {
 		return false
 	}
 	d.issued++
-	p.device = d
+	p.issued = true
 	return true
 }
 
@@ -61,11 +61,11 @@ func (e *engine) deviceFor(p *operation) *device {
 
 // dismiss ends an operation's claim to a worker, and issues the next one.
 func (e *engine) dismiss(p *operation) {
-	d := p.device
-	if d == nil {
+	if !p.issued {
 		return
 	}
-	p.device = nil
+	p.issued = false
+	d := e.deviceFor(p)
 	d.issued--
 	if next := d.waiting.head; next != nil {
 		d.waiting.remove(next)

@@ -239,7 +239,6 @@ func (e *engine) askOne(l *link, i uint32) bool {
 		return false
 	}
 	l.requests++
-	e.table.Payload(i).asked = l
 	return true
 }
 
@@ -248,8 +247,7 @@ func (e *engine) askOne(l *link, i uint32) bool {
 // the operation may be armed again afterwards. While it goes on, the kernel is
 // asked again, less and less often.
 func (e *engine) cancelAnswered(i uint32, cqe ring.CQE) {
-	e.table.Payload(i).asked = nil
-	e.apply(i, e.table.Completed(cqe.UserData, 0))
+	e.cancelEnded(i, cqe.UserData)
 	if state := e.table.State(i); cqe.Res == 0 || state != ring.Cancelling && state != ring.Cancelled {
 		return
 	}
@@ -263,6 +261,14 @@ func (e *engine) cancelAnswered(i uint32, cqe ring.CQE) {
 		e.insist.due.Store(true)
 		e.drive.wake()
 	})
+}
+
+// cancelEnded records that a cancel is no more.
+func (e *engine) cancelEnded(i uint32, u ring.UserData) {
+	if _, outstanding := e.table.Outstanding(i); !outstanding {
+		e.table.Payload(i).link = nil
+	}
+	e.apply(i, e.table.Completed(u, 0))
 }
 
 // insistence is the list of operations whose cancellation is to be asked for

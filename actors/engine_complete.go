@@ -57,8 +57,16 @@ func (e *engine) complete(l *link, cqe ring.CQE) {
 	}
 	l.operations--
 	p := e.table.Payload(i)
-	p.link = nil
+	e.operationEnded(i, p)
 	e.finish(i, p, u, cqe.Res)
+}
+
+// operationEnded records that an operation's request is no more. Its cancel may
+// still be with the ring.
+func (e *engine) operationEnded(i uint32, p *operation) {
+	if _, asked := e.table.OutstandingCancel(i); !asked {
+		p.link = nil
+	}
 }
 
 // completeOther is a CQE of no slot: of a timer or of a cancel of one, or of

@@ -195,15 +195,14 @@ func (e *engine) takenBack(l *link, u ring.UserData) {
 		return
 	}
 	if u.Kind() == ring.KindCancel {
-		e.table.Payload(i).asked = nil
-		e.apply(i, e.table.Completed(u, 0))
+		e.cancelEnded(i, u)
 		if s := e.table.State(i); s == ring.Cancelling || s == ring.Cancelled {
 			l.unasked = append(l.unasked, i)
 		}
 		return
 	}
 	p := e.table.Payload(i)
-	p.link = nil
+	e.operationEnded(i, p)
 	l.operations--
 	effect := e.table.Completed(u, ring.TakeBack)
 	if e.table.State(i) == ring.Queued {

@@ -15,9 +15,7 @@ type operation struct {
 	submit  *messages.Submit // nil once answered, or when nobody waits
 	owner   *party           // nil once the owner has stopped
 	reply   *party
-	link    *link   // the ring that has it; nil in the blocking lane or a queue
-	asked   *link   // the ring that has a cancel of it
-	device  *device // on which it counts as issued
+	link    *link // the ring that has it or its cancel; nil in the blocking lane or a queue
 	file    *file
 	extra   *extra
 	seq     uint64 // of its OpID
@@ -38,6 +36,7 @@ type operation struct {
 	turn    bool // it is the one of its direction that is issued
 	ended   bool // the kernel is done with it, and so are its files
 	counted bool // as completed
+	issued  bool // it counts as that on its device
 }
 
 // extra is what few operations need.

@@ -26,7 +26,8 @@ func (e *engine) hopeless(l *link) bool {
 // mayBring is how many operations of a ring may bring a descriptor.
 func (e *engine) mayBring(l *link) (n uint64) {
 	e.table.Each(func(i uint32, _ ring.State) {
-		if p := e.table.Payload(i); p.link == l && p.request.Code == ring.CodeOpen {
+		p := e.table.Payload(i)
+		if _, out := e.table.Outstanding(i); out && p.link == l && p.request.Code == ring.CodeOpen {
 			n++
 		}
 	})
@@ -53,15 +54,15 @@ func (e *engine) abandon(l *link) {
 func (e *engine) bury(l *link) {
 	e.table.Each(func(i uint32, _ ring.State) {
 		p := e.table.Payload(i)
-		if u, out := e.table.OutstandingCancel(i); out && p.asked == l {
-			p.asked = nil
-			e.apply(i, e.table.Completed(u, 0))
+		if p.link != l {
+			return
 		}
-	})
-	e.table.Each(func(i uint32, _ ring.State) {
-		p := e.table.Payload(i)
-		if u, out := e.table.Outstanding(i); out && p.link == l {
-			p.link = nil
+		p.link = nil
+		u, operation := e.table.Outstanding(i)
+		if cancel, asked := e.table.OutstandingCancel(i); asked {
+			e.apply(i, e.table.Completed(cancel, 0))
+		}
+		if operation {
 			e.finish(i, p, u, -int32(unix.ECANCELED))
 		}
 	})
