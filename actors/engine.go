@@ -34,6 +34,7 @@ type engine struct {
 
 	current  *link
 	links    []*link // the current one and those that are drained
+	ghosts   []*link // were closed with operations in flight
 	entering *link   // whose kernel is being entered, or was last
 	stuck    int     // how many of them have a holder hanging inside
 	epoch    uint64
@@ -195,7 +196,8 @@ func (e *engine) inspect(m *messages.Inspect, sender *actor.PID) {
 }
 
 // draining is how many rings are being drained.
-func (e *engine) draining() (n int) {
+func (e *engine) draining() int {
+	n := len(e.ghosts)
 	for _, l := range e.links {
 		if l.draining {
 			n++

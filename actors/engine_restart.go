@@ -286,6 +286,9 @@ func (e *engine) settle() {
 	if len(e.links) > 1 || e.current == nil {
 		e.closeDrained()
 	}
+	if len(e.ghosts) > 0 {
+		e.exorcise()
+	}
 	if len(e.parties.dead) > 0 {
 		e.parties.exhume(e.drive.taken)
 	}
@@ -294,7 +297,7 @@ func (e *engine) settle() {
 	}
 }
 
-// closeLink closes a ring that has nothing in flight. It happens on a
+// closeLink closes a ring. It happens on a
 // goroutine of its own: it may have to wait for the ring's watcher.
 func (e *engine) closeLink(l *link) {
 	e.entersGone += l.kernel.Enters()
@@ -309,7 +312,4 @@ func (e *engine) closeLink(l *link) {
 			e.logger().Warn("closing a ring", zap.Uint64("epoch", l.epoch), zap.Error(err))
 		}
 	})
-	if !l.abandoned {
-		e.herald.announce(&messages.RingClosedEvent{Owner: e.self, Epoch: l.epoch})
-	}
 }

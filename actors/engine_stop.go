@@ -52,7 +52,7 @@ func (e *engine) advanceStop() {
 	if e.closing < stopped && e.open() == 0 && e.due.head == nil {
 		e.becomeStopped()
 	}
-	if e.closing == stopped && len(e.links) == 0 && e.table.Live() == 0 && e.handles.Live() == 0 && e.lane.closes.Load() == 0 {
+	if e.closing == stopped && len(e.links)+len(e.ghosts) == 0 && e.table.Live() == 0 && e.handles.Live() == 0 && e.lane.closes.Load() == 0 {
 		e.becomeGone()
 	}
 }
@@ -83,13 +83,12 @@ func (e *engine) closeDrained() {
 	kept := e.links[:0]
 	for _, l := range e.links {
 		switch {
-		case l.abandoned && l.gone.Load():
-			e.bury(l)
-			continue
 		case e.hopeless(l):
 			e.abandon(l)
-		case l.draining && l.requests == 0 && !l.abandoned:
+			continue
+		case l.draining && l.requests == 0:
 			e.closeLink(l)
+			e.herald.announce(&messages.RingClosedEvent{Owner: e.self, Epoch: l.epoch})
 			continue
 		}
 		kept = append(kept, l)

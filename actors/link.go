@@ -23,10 +23,9 @@ type link struct {
 	dead bool
 	// lost: the kernel has lost a completion, so that not everything will end.
 	lost bool
-	// abandoned: it was closed with operations in flight; gone is set when the
-	// kernel has let go of them.
-	abandoned bool
-	gone      atomic.Bool
+	// gone is set when it was closed with operations in flight, and the kernel
+	// has let go of them.
+	gone atomic.Bool
 	// stuck: a holder of the token hangs in its enter, and the submission queue
 	// is not to be touched. back is set when he returns, and late is what the
 	// kernel consumed meanwhile.

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"slices"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/ringmaster-io/ringmaster/messages"
@@ -17,7 +19,7 @@ import (
 // has lost some, or lets itself not be entered any more. In the latter case
 // what is in flight may bring a descriptor, which only its completion tells.
 func (e *engine) hopeless(l *link) bool {
-	if !l.forfeited || l.abandoned || l.requests == 0 || l.stuck {
+	if !l.forfeited || l.requests == 0 || l.stuck {
 		return false
 	}
 	return l.lost || l.dead && e.mayBring(l) == 0
@@ -36,8 +38,8 @@ func (e *engine) mayBring(l *link) (n uint64) {
 
 // abandon closes a hopeless ring.
 func (e *engine) abandon(l *link) {
-	l.abandoned = true
 	e.counters.Lost += e.mayBring(l)
+	e.ghosts = append(e.ghosts, l)
 	e.closeLink(l)
 	e.house.enter()
 	e.crew.Go(func() {
@@ -46,6 +48,17 @@ func (e *engine) abandon(l *link) {
 			e.drive.wake()
 			e.house.leave()
 		})
+	})
+}
+
+// exorcise ends what abandoned rings had, once their kernels are done with it.
+func (e *engine) exorcise() {
+	e.ghosts = slices.DeleteFunc(e.ghosts, func(l *link) bool {
+		gone := l.gone.Load()
+		if gone {
+			e.bury(l)
+		}
+		return gone
 	})
 }
 
@@ -66,6 +79,5 @@ func (e *engine) bury(l *link) {
 			e.finish(i, p, u, -int32(unix.ECANCELED))
 		}
 	})
-	l.requests, l.operations = 0, 0
 	e.herald.announce(&messages.RingClosedEvent{Owner: e.self, Epoch: l.epoch})
 }
