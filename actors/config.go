@@ -85,10 +85,10 @@ type Config struct {
 	// state of the slot that it happens to. It must not call back.
 	Observe func(ring.State, ring.Event)
 
-	// OpenKernel opens what stands behind the seam.
-	OpenKernel func(Config) (ring.Kernel, error)
-	// OpenFallback, if not nil, opens what serves where there is no ring to be
-	// had: from the start, or when the ring owner fails again and again.
+	// Backend says what may stand behind the seam; OpenKernel opens a ring, and
+	// OpenFallback, unless it is nil, the portable backend.
+	Backend      Backend
+	OpenKernel   func(Config) (ring.Kernel, error)
 	OpenFallback func(Config) (ring.Kernel, error)
 	// Host is the rest of the operating system, and Crew who does the work.
 	Host ring.Host
@@ -143,6 +143,9 @@ func (c Config) Validate() error {
 	}
 	if c.Logger == nil || c.OpenKernel == nil || c.Host == nil || c.Crew == nil {
 		return fmt.Errorf("%w: no logger, kernel, host or crew", messages.ErrArgument)
+	}
+	if c.Backend > BackendPortable || c.Backend == BackendPortable && c.OpenFallback == nil {
+		return fmt.Errorf("%w: there is no %v", messages.ErrArgument, c.Backend)
 	}
 	return nil
 }

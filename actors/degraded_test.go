@@ -130,3 +130,55 @@ func TestFallbackFromTheStart(t *testing.T) {
 	require.ErrorIs(t, in.Why, errNoKernel)
 	require.False(t, in.Degraded)
 }
+
+// TestWhatTheRingLacks is performed by the fallback beside it.
+func TestWhatTheRingLacks(t *testing.T) {
+	crash := newCrash()
+	fallback := fake.New(64)
+	r := newRig(t, crash.option, func(r *rig, c *actors.Config) {
+		r.setUp = func(_ int, k *fake.Kernel) { k.Lacks(ring.CodeTruncate) }
+		c.OpenFallback = func(actors.Config) (ring.Kernel, error) { return fallback, nil }
+	})
+	q := r.requester()
+	file := q.regular()
+	for epoch := 1; epoch <= 2; epoch++ {
+		size := q.send(&messages.Truncate{Handle: file, Size: 5})
+		fallback.Complete(fallback.Next(t, ring.CodeTruncate).Name, 0, 0)
+		q.succeeds(size)
+		nop := q.send(&messages.Nop{})
+		r.kernel(epoch).Complete(r.kernel(epoch).Next(t, ring.CodeNop).Name, 0, 0)
+		q.succeeds(nop)
+		in := r.inspect()
+		require.Equal(t, "io_uring", in.Backend)
+		require.Equal(t, []string{"truncate"}, in.Missing)
+		if epoch == 1 {
+			crash.now(r, q)
+		}
+	}
+}
+
+// TestWhatTheRingLacksWithoutFallback is refused.
+func TestWhatTheRingLacksWithoutFallback(t *testing.T) {
+	r := newRig(t, func(r *rig, c *actors.Config) {
+		r.setUp = func(_ int, k *fake.Kernel) { k.Lacks(ring.CodeTruncate) }
+	})
+	q := r.requester()
+	q.send(&messages.Truncate{Handle: q.regular(), Size: 5})
+	require.ErrorIs(t, expect[*messages.Refused](q).Err, messages.ErrUnsupported)
+}
+
+func TestBackendNames(t *testing.T) {
+	for _, b := range [...]actors.Backend{actors.BackendAuto, actors.BackendRing, actors.BackendPortable} {
+		parsed, err := actors.ParseBackend(b.String())
+		require.NoError(t, err)
+		require.Equal(t, b, parsed)
+	}
+	_, err := actors.ParseBackend("epoll")
+	require.ErrorIs(t, err, messages.ErrArgument)
+	t.Setenv(actors.BackendVariable, "portable")
+	c := actors.DefaultConfig()
+	require.NoError(t, c.ObeyEnvironment())
+	require.Equal(t, actors.BackendPortable, c.Backend)
+	t.Setenv(actors.BackendVariable, "epoll")
+	require.ErrorContains(t, c.ObeyEnvironment(), actors.BackendVariable)
+}

@@ -33,10 +33,12 @@ type engine struct {
 	unknown *device // of paths that are absolute
 
 	current  *link
-	links    []*link // the current one and those that are drained
-	ghosts   []*link // were closed with operations in flight
-	entering *link   // whose kernel is being entered, or was last
-	stuck    int     // how many of them have a holder hanging inside
+	aside    *link    // the fallback, for what the current one lacks
+	missing  []string // which is this
+	links    []*link  // the current one and those that are drained
+	ghosts   []*link  // were closed with operations in flight
+	entering *link    // whose kernel is being entered, or was last
+	stuck    int      // how many of them have a holder hanging inside
 	epoch    uint64
 	backend  string // of the current one
 	failure  error  // why there is none, or not the preferred backend
@@ -125,10 +127,10 @@ func newEngine(config Config, system *actor.ActorSystem, d *drive) *engine {
 	return e
 }
 
-// supports reports whether the kernel has an operation. Without a ring nobody
-// knows, and the operation waits.
+// supports reports whether there is a kernel that has an operation. Without a
+// ring nobody knows, and the operation waits.
 func (e *engine) supports(code ring.Code) bool {
-	return e.current == nil || e.current.kernel.Supports(code)
+	return e.current == nil || e.current.kernel.Supports(code) || e.aside != nil && e.aside.kernel.Supports(code)
 }
 
 // fail gives a failpoint its chance.
@@ -185,6 +187,7 @@ func (e *engine) inspect(m *messages.Inspect, sender *actor.PID) {
 		Counters: e.count(),
 		Backend:  e.backend,
 		Why:      e.failure,
+		Missing:  e.missing,
 		Degraded: e.degraded.Load(),
 		Epoch:    e.epoch,
 		Draining: e.draining(),

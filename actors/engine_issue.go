@@ -92,14 +92,18 @@ func (e *engine) issueFrom(l *link, q *queue) {
 		q.remove(p)
 		bytes += int(p.bytes)
 		u := e.table.Issue(p.slot)
-		if !l.kernel.Push(u, &p.request) {
+		to := l
+		if e.aside != nil && !l.kernel.Supports(p.request.Code) {
+			to = e.aside
+		}
+		if !to.kernel.Push(u, &p.request) {
 			e.table.Completed(u, ring.TakeBack)
 			q.pushFront(p)
 			return
 		}
-		p.link = l
-		l.requests++
-		l.operations++
+		p.link = to
+		to.requests++
+		to.operations++
 		if e.config.Failpoint != nil {
 			e.fail(FailEncoded)
 		}
@@ -167,12 +171,24 @@ func (e *engine) enterOne(l *link) {
 	case errors.Is(err, ring.ErrBusy):
 		e.takeBack(l)
 		e.backOff()
+	case l == e.aside:
+		e.fenceAside()
+		l.dead = true
 	case l.draining:
 		// It can be reaped still. What it has not taken, it never will.
 		l.dead = true
 		e.takeBack(l)
 	default:
 		panic(err)
+	}
+}
+
+// fenceAside takes the fallback out of service that is beside a ring.
+func (e *engine) fenceAside() {
+	if l := e.aside; l != nil {
+		e.aside = nil
+		l.draining = true
+		e.takeBack(l)
 	}
 }
 

@@ -38,11 +38,12 @@ func (e *engine) openRing() error {
 		}
 		return e.failure
 	}
-	kernel, err := e.config.OpenKernel(e.config)
+	preferred := e.config.preferred()
+	kernel, err := preferred.open(e.config)
 	if e.failure = err; err != nil {
 		return err
 	}
-	e.serveWith(kernel, "io_uring")
+	e.serveWith(kernel, preferred.name)
 	return nil
 }
 
@@ -58,10 +59,10 @@ func (e *engine) openFallback(why error) bool {
 		return false
 	}
 	e.failure = why
-	if e.config.OpenFallback != nil {
-		kernel, err := e.config.OpenFallback(e.config)
+	if fallback, ok := e.config.fallback(); ok {
+		kernel, err := fallback.open(e.config)
 		if err == nil {
-			e.serveWith(kernel, "portable")
+			e.serveWith(kernel, fallback.name)
 			return true
 		}
 		e.failure = fmt.Errorf("%w; and in its place: %w", why, err)
@@ -76,12 +77,39 @@ func (e *engine) openFallback(why error) bool {
 // serveWith makes a kernel the one that operations are issued to.
 func (e *engine) serveWith(kernel ring.Kernel, backend string) {
 	e.epoch++
+	l := e.linkTo(kernel)
+	e.current, e.backend, e.stranded = l, backend, false
+	e.helpOut(kernel)
+	e.herald.announce(&messages.RingOpenedEvent{Owner: e.self, Epoch: l.epoch, Backend: backend, Missing: e.missing, Why: e.failure})
+}
+
+func (e *engine) linkTo(kernel ring.Kernel) *link {
 	l := &link{kernel: kernel, epoch: e.epoch}
 	kernel.Mask() // a runner is active: this one
-	e.current, e.backend, e.stranded = l, backend, false
 	e.links = append(e.links, l)
 	e.house.run(func() { kernel.Wait(e.drive.wake) })
-	e.herald.announce(&messages.RingOpenedEvent{Owner: e.self, Epoch: l.epoch, Backend: backend, Why: e.failure})
+	return l
+}
+
+// helpOut puts the fallback at a ring's side for what it lacks: an older kernel
+// has rings, and not all of their operations. It stays there across restarts.
+func (e *engine) helpOut(kernel ring.Kernel) {
+	e.missing = nil
+	for code := range ring.Codes() {
+		if code != ring.CodeLinkTimeout && !kernel.Supports(code) { // that one is not needed
+			e.missing = append(e.missing, code.String())
+		}
+	}
+	fallback, ok := e.config.fallback()
+	if len(e.missing) == 0 || e.aside != nil || !ok || e.backend == fallback.name {
+		return
+	}
+	helper, err := fallback.open(e.config)
+	if err != nil {
+		e.logger().Error("opening the fallback for what the ring lacks", zap.Strings("missing", e.missing), zap.Error(err))
+		return
+	}
+	e.aside = e.linkTo(helper)
 }
 
 // becomeStranded: there is nothing that could perform an operation, and nothing
@@ -116,7 +144,8 @@ func (e *engine) restore() {
 	if !e.degraded.Load() || e.closing != serving || e.drive.down() {
 		return
 	}
-	kernel, err := e.config.OpenKernel(e.config)
+	preferred := e.config.preferred()
+	kernel, err := preferred.open(e.config)
 	if err != nil {
 		e.failure = err
 		return
@@ -124,7 +153,7 @@ func (e *engine) restore() {
 	e.fence(false)
 	e.degraded.Store(false)
 	e.failure = nil
-	e.serveWith(kernel, "io_uring")
+	e.serveWith(kernel, preferred.name)
 	e.herald.announce(&messages.RestoredEvent{Owner: e.self, Epoch: e.epoch})
 }
 

@@ -66,6 +66,7 @@ func (e *engine) becomeStopped() {
 	}
 	e.handles.Each(func(f *file) { e.closeFile(f) })
 	e.fence(false)
+	e.fenceAside()
 	final := e.count()
 	e.final.Store(&final)
 	e.herald.announce(&messages.StoppedEvent{Owner: e.self, Counters: final})

@@ -15,9 +15,10 @@ import (
 // RingOpenedEvent says that a backend serves from now on.
 type RingOpenedEvent struct {
 	Owner   *actor.PID
-	Epoch   uint64 // of rings, 1 for the first
-	Backend string // "io_uring", for instance
-	Why     error  // why not the preferred backend; nil if it is that
+	Epoch   uint64   // of rings, 1 for the first
+	Backend string   // "io_uring", for instance
+	Missing []string // operations that it lacks, and that the fallback performs if there is one
+	Why     error    // why not the preferred backend; nil if it is that
 }
 
 // RingFencedEvent says that a ring takes no more operations: the ring owner has

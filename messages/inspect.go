@@ -16,6 +16,9 @@ type Inspection struct {
 	// empty while there is nothing. Why is why it is not the preferred one.
 	Backend string
 	Why     error
+	// Missing names the operations that the backend lacks. If there is a
+	// fallback it performs them; otherwise they are refused with ErrUnsupported.
+	Missing []string
 	// Degraded: no ring is to be had that works; see DegradedEvent.
 	Degraded bool
 	// Epoch counts the rings of this subsystem: 1 for the first.

@@ -91,3 +91,10 @@ func WithStuckAfter(d time.Duration) Option {
 func WithQuarantine(n int) Option {
 	return func(c *actors.Config) { c.QuarantineMax = n }
 }
+
+// WithBackend says what may perform the operations; by default, io_uring if
+// the system has it, and ordinary system calls otherwise. The environment
+// variable [actors.BackendVariable] overrides it.
+func WithBackend(backend actors.Backend) Option {
+	return func(c *actors.Config) { c.Backend = backend }
+}

@@ -87,6 +87,9 @@ func start(system *actor.ActorSystem, options []Option, spawn func(*actor.Props)
 	for _, option := range options {
 		option(&config)
 	}
+	if err := config.ObeyEnvironment(); err != nil {
+		return nil, err
+	}
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
