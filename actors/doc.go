@@ -27,7 +27,30 @@
 //   - a watcher for each ring, parked on its eventfd;
 //   - a pinned thread for each ring that needs one (see pinnedThread);
 //   - the workers of the blocking lane, while there is work;
-//   - an outbox for each requester whose mailbox may block its sender.
+//   - an outbox for each requester whose mailbox may block its sender;
+//   - a herald, while there is news (see messages.RingOpenedEvent and others).
+//
+// They come from a [Crew], as do the clock and the timers; what the engine asks
+// of the operating system goes through a ring.Kernel and a ring.Host. So a
+// simulation can put a world of its own below it, and decide what comes next.
+//
+// # When it fails
+//
+// A panic is caught by whoever runs. The ring is fenced at once: what its kernel
+// has not consumed is taken back, the rest is reaped beside whatever comes next.
+// The Submit in hand, and those behind it in its batch, are refused. Then the
+// supervisor is told. Until it has restarted the actor the engine goes on by
+// itself: it takes what is posted, answers what ends, and serves what needs no
+// ring. It can do so since the actor is but a face; what it could not survive
+// is a failure without an end, so after many it rests until the actor is back.
+//
+// A call into the kernel may hang, in the driver of a device. A watchdog takes
+// the token from a holder that does not come back, and goes on in his place. He
+// still holds his ring, of which nobody touches the submission queue until he
+// returns; then he touches nothing, and what was not consumed is taken back.
+//
+// What a ring does not end in time is forfeited: answered as unknown, its memory
+// in quarantine until the kernel is known to be done with it (see quarantine.go).
 //
 // # How an operation is issued
 //
@@ -61,6 +84,17 @@
 //
 // What a drained ring has at its deadline is asked to stop before it is given
 // up: an idle read would wait for ever, and ends at once when told to.
+//
+// While the actor is down its mailbox does not only serve Cancels but takes
+// Submits too: they wait for the next ring, where the design had the mailbox
+// itself refuse what is beyond its bound. There is one bound less to explain,
+// and a restart is not seen by those who submit.
+//
+// A stuck ring is not asked to cancel anything while its holder hangs, since
+// that would hang as well; a Cancel waits for him, or for the drain's deadline.
+//
+// A device that hangs is known by its number, not by a mount: a bound on what is
+// issued to one keeps it from taking all kernel workers (see device).
 //
 // Deadlines stand in a heap, and the nearest one has a kernel timer. A link
 // timeout for each operation would cost two more entries in each queue, and

@@ -13,9 +13,18 @@
 //
 // # Failure
 //
-// A ring owner that panics, or whose ring is lost, is restarted: at once if it
-// had completed something since its last failure, otherwise after a back-off
-// that doubles from a millisecond to a second. The new incarnation opens a new
-// ring and serves; what the old ring has in flight is drained beside it, or
-// cancelled first ([WithPolicy]). Handles stay valid.
+// A ring owner that panics, or whose ring is lost or stuck, is restarted: at once
+// if it had completed something since its last failure, otherwise after a
+// back-off with jitter that doubles from a millisecond to a second
+// ([WithBackOff]). The new incarnation opens a new ring and serves; what the old
+// ring has in flight is drained beside it, or cancelled first ([WithPolicy]).
+// Handles stay valid, and what comes in between waits.
+//
+// After too many restarts that achieved nothing ([WithRestartLimit]) the
+// subsystem is degraded: it goes on without a ring, through the portable backend
+// unless that is forbidden ([WithBackend]), and tries for a ring again every few
+// seconds. It is never given up.
+//
+// Each transition is logged once, and published on the system's EventStream: see
+// messages.OwnerFailedEvent and the events beside it.
 package supervisor
