@@ -73,7 +73,7 @@ type engine struct {
 	opened    chan error    // gets the outcome of the first start
 	answered  chan struct{} // closed when, closing, everything is answered
 	closed    chan struct{} // closed when nothing is left
-	final     atomic.Pointer[messages.Counters]
+	final     atomic.Pointer[messages.Inspection]
 	clients   clients
 	flood     flood
 	floodSeen uint64
@@ -182,8 +182,15 @@ func (e *engine) inspect(m *messages.Inspect, sender *actor.PID) {
 		e.counters.DeadReplies++
 		return
 	}
-	p.send(&messages.Inspection{
-		Token:    m.Token,
+	in := e.picture()
+	in.Token = m.Token
+	p.send(in)
+	e.tidy(p)
+}
+
+// picture is how the engine is.
+func (e *engine) picture() *messages.Inspection {
+	return &messages.Inspection{
 		Counters: e.count(),
 		Backend:  e.backend,
 		Why:      e.failure,
@@ -194,8 +201,7 @@ func (e *engine) inspect(m *messages.Inspect, sender *actor.PID) {
 		Handles:  e.handles.Live() + int(e.lane.closes.Load()),
 		Owners:   len(e.parties.byProcess),
 		Slots:    e.table.Made(),
-	})
-	e.tidy(p)
+	}
 }
 
 // draining is how many rings are being drained.

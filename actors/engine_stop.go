@@ -65,11 +65,11 @@ func (e *engine) becomeStopped() {
 		e.graceful.Stop()
 	}
 	e.handles.Each(func(f *file) { e.closeFile(f) })
+	final := e.picture()
 	e.fence(false)
 	e.fenceAside()
-	final := e.count()
-	e.final.Store(&final)
-	e.herald.announce(&messages.StoppedEvent{Owner: e.self, Counters: final})
+	e.final.Store(final)
+	e.herald.announce(&messages.StoppedEvent{Owner: e.self, Counters: final.Counters})
 	close(e.answered)
 	for _, l := range e.links {
 		e.askKernel(l)

@@ -51,12 +51,13 @@ func (o *RingOwner) Answered() <-chan struct{} { return o.engine.answered }
 // Closed is closed when, after that, nothing of the subsystem is left.
 func (o *RingOwner) Closed() <-chan struct{} { return o.engine.closed }
 
-// Counters are the totals at the end: they are there when Answered is closed.
-func (o *RingOwner) Counters() messages.Counters {
-	if c := o.engine.final.Load(); c != nil {
-		return *c
+// Final is how the ring owner was at the end: it is there when Answered is
+// closed.
+func (o *RingOwner) Final() messages.Inspection {
+	if in := o.engine.final.Load(); in != nil {
+		return *in
 	}
-	return messages.Counters{}
+	return messages.Inspection{}
 }
 
 // Drain has the ring owner at pid end its intake: what is in flight ends, and

@@ -34,6 +34,10 @@ type Report struct {
 	// Abandoned operations were answered with messages.ErrOutcomeUnknown: the
 	// kernel still had them, and has their memory.
 	Abandoned int
+	// Backend is what performed the operations at the end, and Why is why it was
+	// not the preferred one; see messages.Inspection.
+	Backend string
+	Why     error
 	// Took is how long the shutdown took.
 	Took time.Duration
 }
@@ -162,7 +166,8 @@ func (s *Subsystem) Shutdown(ctx context.Context) (Report, error) {
 	s.once.Do(func() {
 		began := time.Now()
 		s.err = s.shutdown(ctx)
-		s.report.Counters = s.owner.Counters()
+		final := s.owner.Final()
+		s.report.Counters, s.report.Backend, s.report.Why = final.Counters, final.Backend, final.Why
 		s.report.Abandoned = s.report.Quarantined
 		s.report.Took = time.Since(began)
 		if s.err == nil && s.report.Abandoned > 0 {
@@ -185,7 +190,7 @@ func (s *Subsystem) shutdown(ctx context.Context) error {
 		return fmt.Errorf("stopping ringmaster's actors: %w", err)
 	}
 	<-s.owner.Answered() // within the grace: see actors.Config
-	if s.owner.Counters().Quarantined > 0 {
+	if s.owner.Final().Quarantined > 0 {
 		return nil // the report says so
 	}
 	select {

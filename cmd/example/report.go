@@ -12,6 +12,7 @@ import (
 
 // figures are what a copy is reported by.
 type figures struct {
+	Backend   string `json:"backend"`
 	Files     int64  `json:"files"`
 	Dirs      int64  `json:"dirs"`
 	Symlinks  int64  `json:"symlinks"`
@@ -28,6 +29,7 @@ type figures struct {
 
 func newFigures(t *tally, took time.Duration, r supervisor.Report) figures {
 	return figures{
+		Backend:   r.Backend,
 		Files:     t.files.Load(),
 		Dirs:      t.dirs.Load(),
 		Symlinks:  t.symlinks.Load(),
@@ -51,6 +53,9 @@ func (c *copying) print(r supervisor.Report) error {
 	}
 	var page page
 	f.write(&page)
+	if r.Why != nil {
+		page.line("", "since %s", oneLine(r.Why.Error()))
+	}
 	if n := c.tally.skipped.Load(); n > 0 {
 		page.line("skipped", "%s special files", group(n))
 	}
@@ -73,6 +78,7 @@ func (f figures) write(p *page) {
 		group(int64(f.Submitted)), group(int64(f.Completed)), group(int64(f.Refused)))
 	p.line("", "%d cancelled, %d outcomes unknown, %d in flight at the end", f.Cancelled, f.Unknown, f.InFlight)
 	p.line("restarts", "%d", f.Restarts)
+	p.line("backend", "%s", f.Backend)
 }
 
 // page is text for people: labels on the left, aligned.

@@ -33,7 +33,7 @@ func TestSize(t *testing.T) {
 
 func TestFiguresForPeople(t *testing.T) {
 	var p page
-	figures{Files: 11478, Dirs: 1300, Bytes: 151_000_000, Submitted: 100_000, Completed: 99_990, Refused: 10, Restarts: 31, ElapsedNS: 500_000_000}.write(&p)
+	figures{Backend: "io_uring", Files: 11478, Dirs: 1300, Bytes: 151_000_000, Submitted: 100_000, Completed: 99_990, Refused: 10, Restarts: 31, ElapsedNS: 500_000_000}.write(&p)
 	var out bytes.Buffer
 	check(t, p.print(&out))
 	const want = `copied      11,478 files, 1,300 directories, 0 symbolic links, 151.0 MB
@@ -41,6 +41,7 @@ took        500ms: 302.0 MB/s, 22,956 files/s
 operations  100,000 submitted = 99,990 completed + 10 refused
             0 cancelled, 0 outcomes unknown, 0 in flight at the end
 restarts    31
+backend     io_uring
 `
 	if out.String() != want {
 		t.Errorf("got:\n%swant:\n%s", out.String(), want)

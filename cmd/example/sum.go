@@ -10,10 +10,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringmaster-io/ringmaster/messages"
+	"github.com/ringmaster-io/ringmaster/supervisor"
 )
 
 func sumCommand(g *globals) *cobra.Command {
-	return &cobra.Command{
+	var stats bool
+	command := &cobra.Command{
 		Use:   "sum PATH...",
 		Short: "Print SHA-256 checksums as sha256sum does",
 		Long: "Prints the SHA-256 checksum of each file in the format of sha256sum. A directory is\n" +
@@ -21,11 +23,13 @@ func sumCommand(g *globals) *cobra.Command {
 			"it are not followed. What cannot be read is named on standard error, and makes the\n" +
 			"exit status 1, but the rest is done.",
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runSum(cmd.Context(), g, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return runSum(cmd.Context(), g, args, stats) },
 	}
+	command.Flags().BoolVar(&stats, "stats", false, "say on standard error what did it, and what was counted")
+	return command
 }
 
-func runSum(ctx context.Context, g *globals, paths []string) error {
+func runSum(ctx context.Context, g *globals, paths []string, stats bool) error {
 	s, err := start(g)
 	if err != nil {
 		return err
@@ -46,11 +50,25 @@ func runSum(ctx context.Context, g *globals, paths []string) error {
 	// write, need not end for things to be in order: it is cancelled.
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, stopErr := s.stop(ended)
+	report, stopErr := s.stop(ended)
 	if err == nil {
 		err = stopErr
 	}
+	if err == nil && stats {
+		err = sumStats(report).print(g.stderr)
+	}
 	return err
+}
+
+func sumStats(r supervisor.Report) *page {
+	var p page
+	p.line("operations", "%s submitted = %s completed + %s refused",
+		group(int64(r.Submitted)), group(int64(r.Completed)), group(int64(r.Refused)))
+	p.line("backend", "%s", r.Backend)
+	if r.Why != nil {
+		p.line("", "since %s", oneLine(r.Why.Error()))
+	}
+	return &p
 }
 
 // sumLine is a line of the output. A name with a backslash, a newline or a

@@ -69,6 +69,14 @@ func (g *guide) lead() error {
 }
 
 func (g *guide) stops() error {
+	now, err := g.client.Inspect(g.ctx)
+	if err != nil {
+		return err
+	}
+	g.say("The backend is %s", now.Backend)
+	if now.Why != nil {
+		g.say("  since %s", oneLine(now.Why.Error()))
+	}
 	for _, stop := range []func() error{g.makeTree, g.copyTree, g.cancelAll, g.stopReader} {
 		if err := stop(); err != nil {
 			return err
