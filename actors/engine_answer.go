@@ -113,7 +113,7 @@ func (e *engine) fill(c *messages.Completion, i uint32, p *operation) {
 
 // succeeded is for a timeout: that it expired is what was asked for.
 func (p *operation) succeeded() bool {
-	return p.request.Code == ring.CodeTimeout && p.class == classPinned && p.res == -int32(unix.ETIME)
+	return p.request.Code == ring.CodeTimeout && p.class == classPinned && p.res == ring.Expired
 }
 
 func (e *engine) fillResult(c *messages.Completion, op messages.Op, p *operation) {

@@ -13,6 +13,10 @@ type CQE struct {
 // FlagMore on a CQE says that the same request will complete again.
 const FlagMore uint32 = 1 << 1
 
+// Expired is the result of a Timeout that has expired: -ETIME, by the number
+// that it has on Linux, since some systems have no such errno.
+const Expired int32 = -62
+
 // More reports whether the request will complete again. Without it the CQE is
 // terminal, whatever its result says.
 func (c CQE) More() bool { return c.Flags&FlagMore != 0 }
