@@ -31,7 +31,7 @@ const (
 	notFound  = -int32(unix.ENOENT)
 	already   = -int32(unix.EALREADY)
 	again     = -int32(unix.EAGAIN)
-	timerRang = -int32(unix.ETIME)
+	timerRang = ring.Expired
 )
 
 // rig is a subsystem on fake kernels, one for each ring that it opens. At the
