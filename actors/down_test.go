@@ -76,3 +76,18 @@ func TestOwnerDiesWhileDown(t *testing.T) {
 	r.kernel(1).Complete(taken.Name, 0, 0)
 	other.succeeds(held)
 }
+
+// TestPoisonedWhileDown: it stops, though there is nobody to be restarted.
+func TestPoisonedWhileDown(t *testing.T) {
+	r, q, held, _ := down(t)
+	r.manual.Store(false)
+	r.system.Root.Poison(r.pid)
+	require.ErrorIs(t, q.completion(held).Err, messages.ErrStopped)
+	answered, _ := r.glass.Answers()
+	select {
+	case <-answered:
+	case <-time.After(patience):
+		t.Fatal("it does not stop")
+	}
+	r.over = true
+}

@@ -165,6 +165,11 @@ func (e *engine) receiveControl(message any, sender *actor.PID) {
 	case *ringWanted:
 		e.restore()
 		return
+	case *actor.PoisonPill: // only while the actor is down: protoactor takes it otherwise
+		if !e.drive.stopped.Load() {
+			e.system.Root.Stop(e.self)
+		}
+		return
 	case actor.SystemMessage, actor.AutoReceiveMessage:
 		return
 	}
