@@ -14,7 +14,7 @@ import (
 // fakeKernel is a kernel over plain heap memory: it consumes what a test has
 // it consume, and answers an enter as the test says.
 type fakeKernel struct {
-	sys.Kernel // for the eventfd
+	sys.Kernel // for the eventfd and the pipe
 	mem, sqes  []byte
 	params     sys.Params
 
@@ -71,7 +71,7 @@ func newFake(t *testing.T) (*fakeKernel, *Ring) {
 	r, err := open(k, Options{Entries: fakeEntries})
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		require.NoError(t, r.Close())
+		closeWhole(t, r)
 		require.Equal(t, 2, k.unmapped, "mappings taken down")
 		require.Equal(t, 1, k.closed, "descriptors closed")
 	})
@@ -94,6 +94,7 @@ func (k *fakeKernel) Map(_ int, offset int64, _ int) ([]byte, error) {
 func (k *fakeKernel) DontFork([]byte) error              { return nil }
 func (k *fakeKernel) Unmap([]byte) error                 { k.unmapped++; return nil }
 func (k *fakeKernel) Probe(int, *sys.Probe) error        { return nil }
+func (k *fakeKernel) RegisterFile(int, int) error        { return nil }
 func (k *fakeKernel) RegisterEventfd(int, int) error     { return nil }
 func (k *fakeKernel) LimitWorkers(int, *[2]uint32) error { return nil }
 

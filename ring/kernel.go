@@ -5,7 +5,8 @@ package ring
 // simulated kernel and the portable backend.
 //
 // A Kernel is used by one goroutine at a time, the holder of the run token,
-// with the exceptions of Wait, and of Close beside it. It calls nobody back.
+// with the exceptions of Wait and AwaitGone, and of Close beside them. It calls
+// nobody back but these two and TakeBack, which call what they are given.
 //
 // What a Request refers to (buffers, paths) must stay reachable and unchanged
 // from Push to the terminal CQE of the same user data, or to TakeBack. The
@@ -53,6 +54,9 @@ type Kernel interface {
 	// completion, calls ready, and goes on waiting; it returns when the Kernel
 	// is closed. It may call ready without a cause. It is for one goroutine of
 	// its own, beside the holder of the run token.
+	//
+	// It may instead return at once and have ready called from elsewhere, until
+	// the Kernel is closed: a simulation, which has no goroutines, does.
 	Wait(ready func())
 
 	// Enters is how many times the kernel has been entered (io_uring_enter).
@@ -61,13 +65,17 @@ type Kernel interface {
 	// Supports reports whether this kernel has the operation.
 	Supports(Code) bool
 
+	// Close gives the ring up. It is no barrier: the caller has seen the
+	// terminal CQE of every request, or keeps the memory of those it has not
+	// until AwaitGone says that it is free. Closing twice is allowed.
+	Close() error
+
 	// AwaitGone blocks its goroutine, and no thread, until the kernel has let go
 	// of every request of a Kernel that was closed, then calls gone, once. It may
-	// instead return at once and have gone called later, from elsewhere.
+	// instead return at once and have gone called later, from elsewhere. What
+	// the requests would have brought, a descriptor for instance, is lost.
+	//
+	// Whoever closes a Kernel with requests outstanding asks, once, before or
+	// after Close; nobody else needs to.
 	AwaitGone(gone func())
-
-	// Close gives the ring up. It is no barrier: the caller has seen the
-	// terminal CQE of every request, or keeps the memory of those it has not.
-	// Closing twice is allowed.
-	Close() error
 }

@@ -96,6 +96,14 @@ func (r *Ring) open(options Options) (err error) {
 	if err := r.openRegister(options); err != nil {
 		return err
 	}
+	if r.canary, err = r.openCanary(); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.canary.close())
+		}
+	}()
 	r.bell, err = r.openBell()
 	return err
 }
@@ -165,6 +173,23 @@ func (r *Ring) openBell() (*sys.Bell, error) {
 		return nil, fmt.Errorf("waiting for an eventfd: %w", err)
 	}
 	return bell, nil
+}
+
+// openCanary gives the ring the write end of a pipe, and keeps the other. It
+// cannot be done later: while a thread hangs in an enter, registering hangs too.
+func (r *Ring) openCanary() (*canary, error) {
+	read, write, err := r.calls.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("making a pipe: %w", err)
+	}
+	if err := errors.Join(r.calls.RegisterFile(r.fd, write), r.calls.Close(write)); err != nil {
+		return nil, errors.Join(fmt.Errorf("registering a pipe: %w", err), r.calls.Close(read))
+	}
+	file, err := sys.Pollable(read, "io_uring canary")
+	if err != nil {
+		return nil, fmt.Errorf("waiting for a pipe: %w", err)
+	}
+	return &canary{file: file}, nil
 }
 
 // ringSize is the size of the mapping of both queues: they share it, and the

@@ -64,6 +64,20 @@ func (k *failingKernel) LimitWorkers(fd int, workers *[2]uint32) error {
 	return k.Kernel.LimitWorkers(fd, workers)
 }
 
+func (k *failingKernel) Pipe() (r, w int, err error) {
+	if err := k.step("pipe"); err != nil {
+		return -1, -1, err
+	}
+	return k.Kernel.Pipe()
+}
+
+func (k *failingKernel) RegisterFile(fd, file int) error {
+	if err := k.step("register file"); err != nil {
+		return err
+	}
+	return k.Kernel.RegisterFile(fd, file)
+}
+
 func (k *failingKernel) Eventfd() (int, error) {
 	if err := k.step("eventfd"); err != nil {
 		return -1, err
@@ -72,7 +86,7 @@ func (k *failingKernel) Eventfd() (int, error) {
 }
 
 func (k *failingKernel) RegisterEventfd(fd, eventfd int) error {
-	if err := k.step("register"); err != nil {
+	if err := k.step("register eventfd"); err != nil {
 		return err
 	}
 	return k.Kernel.RegisterEventfd(fd, eventfd)
@@ -84,7 +98,8 @@ func TestOpenFails(t *testing.T) {
 	whole := &failingKernel{}
 	newRigOn(t, whole, options)
 	require.Equal(t, []string{
-		"setup", "map", "dontfork", "map", "dontfork", "probe", "workers", "eventfd", "register",
+		"setup", "map", "dontfork", "map", "dontfork", "probe", "workers",
+		"pipe", "register file", "eventfd", "register eventfd",
 	}, whole.steps)
 
 	files, mappings := leak.OpenFiles(), leak.RingMappings()
@@ -101,18 +116,32 @@ func TestOpenFails(t *testing.T) {
 	}
 }
 
-// An eventfd that the netpoller cannot have is no bell.
+// An eventfd that the netpoller cannot have is no bell, and a pipe no canary.
 func TestOpenWithoutNetpoller(t *testing.T) {
 	files := leak.OpenFiles()
-	_, err := open(blockingEventfd{}, Options{})
-	require.ErrorIs(t, err, ErrUnavailable)
-	require.ErrorContains(t, err, "waiting for an eventfd")
-	require.Equal(t, files, leak.OpenFiles())
+	for what, kernel := range map[string]kernelCalls{
+		"an eventfd": blockingEventfd{},
+		"a pipe":     blockingPipe{},
+	} {
+		_, err := open(kernel, Options{})
+		require.ErrorIs(t, err, ErrUnavailable)
+		require.ErrorContains(t, err, "waiting for "+what)
+		require.Equal(t, files, leak.OpenFiles())
+		require.Zero(t, leak.RingMappings())
+	}
 }
 
 type blockingEventfd struct{ sys.Kernel }
 
 func (blockingEventfd) Eventfd() (int, error) { return unix.Eventfd(0, unix.EFD_CLOEXEC) }
+
+type blockingPipe struct{ sys.Kernel }
+
+func (blockingPipe) Pipe() (r, w int, err error) {
+	var ends [2]int
+	err = unix.Pipe2(ends[:], unix.O_CLOEXEC)
+	return ends[0], ends[1], err
+}
 
 func TestOpenRefused(t *testing.T) {
 	for _, errno := range []syscall.Errno{unix.ENOSYS, unix.EPERM, unix.EACCES, unix.ENOMEM, unix.EMFILE, unix.EINVAL} {

@@ -18,8 +18,9 @@ type submissionQueue struct {
 	entries []sys.SQE
 	memory  []entryMemory // one for each entry
 
-	// next is the tail including what is pushed and not yet published.
-	next uint32
+	// next is the tail including what is pushed and not yet published; first is
+	// where head began.
+	next, first uint32
 }
 
 func newSubmissionQueue(mem, sqes []byte, p *sys.Params) (q submissionQueue, err error) {
@@ -36,7 +37,7 @@ func newSubmissionQueue(mem, sqes []byte, p *sys.Params) (q submissionQueue, err
 		return q, fmt.Errorf("submission entries: %w", err)
 	}
 	q.memory = make([]entryMemory, p.SQEntries)
-	q.next = q.tail.Load()
+	q.next, q.first = q.tail.Load(), q.head.Load()
 	if p.Flags&sys.SetupNoSQArray != 0 {
 		return q, nil
 	}
@@ -78,6 +79,9 @@ func (q *submissionQueue) pending() uint32 {
 	return pending
 }
 
+// consumed is how many entries the kernel has ever consumed, modulo 2^32.
+func (q *submissionQueue) consumed() uint32 { return q.head.Load() - q.first }
+
 // publish lets the kernel see what was pushed, and counts what it has not
 // consumed.
 func (q *submissionQueue) publish() uint32 {
@@ -104,6 +108,9 @@ type completionQueue struct {
 
 	mask    uint32
 	entries []sys.CQE
+
+	// given is how many terminal completions were given back, modulo 2^32.
+	given uint32
 }
 
 func newCompletionQueue(mem []byte, p *sys.Params) (q completionQueue, err error) {
@@ -150,7 +157,24 @@ func (q *completionQueue) advance() {
 	if ready == 0 || ready > uint32(len(q.entries)) {
 		panic(&InvariantError{What: fmt.Sprintf("advance over one of %d completions in a queue of %d", ready, len(q.entries))})
 	}
-	q.head.Store(q.head.Load() + 1)
+	head := q.head.Load()
+	if q.terminal(head) {
+		q.given++
+	}
+	q.head.Store(head + 1)
+}
+
+func (q *completionQueue) terminal(i uint32) bool { return q.entries[i&q.mask].Flags&sys.CQEMore == 0 }
+
+// ended is how many requests have ever completed for good, modulo 2^32.
+func (q *completionQueue) ended() uint32 {
+	n, head := q.given, q.head.Load()
+	for i := range min(q.ready(), uint32(len(q.entries))) {
+		if q.terminal(head + i) {
+			n++
+		}
+	}
+	return n
 }
 
 // words finds the shared words of a ring's mapping, and keeps the first error.

@@ -63,19 +63,34 @@ func newRigOn(t testing.TB, calls kernelCalls, options Options) *rig {
 		})
 	}()
 	t.Cleanup(func() {
-		require.NoError(t, r.Close())
-		g.within(waited, "Wait to return")
+		closeWhole(t, r)
+		within(t, waited, "Wait to return")
 	})
 	return g
 }
 
-func (g *rig) within(done <-chan struct{}, what string) {
-	g.t.Helper()
+func within(t testing.TB, done <-chan struct{}, what string) {
+	t.Helper()
 	select {
 	case <-done:
 	case <-time.After(patience):
-		g.t.Fatal("no sign in time of ", what)
+		t.Fatal("no sign in time of ", what)
 	}
+}
+
+// closeWhole closes a ring, and waits until the kernel has let go of whatever
+// was outstanding.
+func closeWhole(t testing.TB, r *Ring) {
+	t.Helper()
+	require.NoError(t, r.Close())
+	within(t, askGone(r), "the kernel's letting go")
+}
+
+// askGone gives what is closed when AwaitGone has an answer.
+func askGone(r *Ring) <-chan struct{} {
+	gone := make(chan struct{})
+	go r.AwaitGone(func() { close(gone) })
+	return gone
 }
 
 // push names a request and pushes it.

@@ -18,12 +18,15 @@ var _ Kernel = (*Ring)(nil)
 // additions. Backlog, Enters, Supports, Dropped and Overflowed may be called by
 // anyone at any time, beside Close too: a runner looks at the backlog once more
 // after it has given up the token. And an Enter that finds another under way,
-// which hangs in a driver, submits nothing and only flushes: a second
-// submission would hang behind the first.
+// which hangs in a driver, does nothing: the one that hangs has the kernel's
+// lock of the ring, and whoever submits, flushes the overflow list or runs task
+// work of that ring hangs behind it. What kernel workers complete is seen by
+// Peek all the same.
 type Ring struct {
-	calls kernelCalls
-	fd    int
-	bell  *sys.Bell
+	calls  kernelCalls
+	fd     int
+	bell   *sys.Bell
+	canary *canary
 
 	mem, sqes []byte // mappings; sq and cq point into them
 	sq        submissionQueue
@@ -45,7 +48,9 @@ type kernelCalls interface {
 	Enter(fd int, submit, flags uint32) (int, error)
 	Probe(fd int, probe *sys.Probe) error
 	LimitWorkers(fd int, workers *[2]uint32) error
+	RegisterFile(fd, file int) error
 	RegisterEventfd(fd, eventfd int) error
+	Pipe() (r, w int, err error)
 	Eventfd() (int, error)
 	Map(fd int, offset int64, size int) ([]byte, error)
 	DontFork(mem []byte) error
@@ -102,12 +107,13 @@ func (r *Ring) Advance() {
 
 // Backlog implements [Kernel]. Task work that waits for another thread than
 // those that have entered last is not counted: it comes by itself, and signals.
+// What only an Enter brings is not counted while one is under way.
 func (r *Ring) Backlog() bool {
 	if !r.hold() {
 		return false
 	}
 	defer r.release(stateInside)
-	return r.cq.ready() != 0 || r.enterFlags() != 0
+	return r.cq.ready() != 0 || r.state.Load()&stateSubmitting == 0 && r.enterFlags() != 0
 }
 
 // Mask implements [Kernel]. The flags word is written by us alone.
@@ -172,7 +178,7 @@ func (r *Ring) Enter() (int, error) {
 		return 0, err
 	}
 	if weight&stateSubmitting == 0 {
-		return 0, r.enterFlush(r.enterFlags())
+		return 0, nil
 	}
 	return r.enterSubmit()
 }
@@ -338,14 +344,28 @@ func (r *Ring) Close() error {
 }
 
 // takeDown gives up mappings and descriptor. The kernel holds the ring until
-// both are gone.
-func (r *Ring) takeDown() error {
+// both are gone. Nobody is inside any more, so that no further request will be
+// outstanding than the queues say now.
+func (r *Ring) takeDown() (err error) {
+	if r.sq.consumed() == r.cq.ended() {
+		err = r.canary.close()
+	}
 	return errors.Join(
+		err,
 		r.calls.Unmap(r.sqes),
 		r.calls.Unmap(r.mem),
 		r.calls.Close(r.fd),
 	)
 }
 
-// AwaitGone implements [Kernel]. It does not know yet, and never says so.
-func (r *Ring) AwaitGone(func()) {}
+// AwaitGone implements [Kernel]. It may be called before Close, beside it and
+// after it. A ring with requests outstanding keeps a descriptor beyond Close,
+// until AwaitGone has seen their end; if nobody asks, until the Ring is garbage.
+//
+// That end may come late, though never early: the kernel also waits until each
+// thread that has entered the ring is next on its way out of the kernel.
+func (r *Ring) AwaitGone(gone func()) {
+	if r.canary.wait() {
+		gone()
+	}
+}

@@ -310,7 +310,7 @@ func TestAfterClose(t *testing.T) {
 	_, err = r.Enter()
 	require.NoError(t, err)
 	pushNops(t, r, 2)
-	require.NoError(t, r.Close())
+	closeWhole(t, r) // with one completion that nobody has seen
 
 	require.False(t, r.Push(3, ptr(PrepNop())))
 	require.Zero(t, r.Unsubmitted())

@@ -6,9 +6,10 @@
 //
 // It takes no liberties that the seam does not: what is pushed is seen by the
 // "kernel" at an Enter only, a request completes once, and a terminal
-// completion checks that the memory of the request is as it was at Push. A user
-// of the seam that breaks its rules panics with a *ring.InvariantError, and the
-// breach is kept for [Kernel.Faults], since a ring owner survives its panics.
+// completion, or [Kernel.Vanish] in its place, checks that the memory of the
+// request is as it was at Push. A user of the seam that breaks its rules panics
+// with a *ring.InvariantError, and the breach is kept for [Kernel.Faults], since
+// a ring owner survives its panics.
 //
 // # Who may call
 //
@@ -18,7 +19,6 @@ package fake
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -32,7 +32,8 @@ import (
 type Kernel struct {
 	inUse atomic.Int32 // owner's methods under way
 	ready chan struct{}
-	ended chan struct{}
+	ended chan struct{} // closed by Close
+	gone  chan struct{} // closed when, after Close, nothing is in flight
 
 	mu       sync.Mutex
 	entries  int
@@ -45,6 +46,8 @@ type Kernel struct {
 	masked   bool
 	peeked   bool
 	closed   bool
+	asked    bool   // by AwaitGone
+	left     string // what was outstanding at Close
 	waiting  int
 	lacks    []ring.Code
 	script   []Enter
@@ -83,6 +86,7 @@ func New(entries int) *Kernel {
 		entries: entries,
 		ready:   make(chan struct{}, 1),
 		ended:   make(chan struct{}),
+		gone:    make(chan struct{}),
 		changed: make(chan struct{}),
 	}
 }
@@ -315,7 +319,8 @@ func (k *Kernel) Supports(code ring.Code) bool {
 }
 
 // Close implements ring.Kernel. A ring that still has requests, or completions
-// that nobody has seen, is closed all the same, and that is a fault.
+// that nobody has seen, may be closed by who asks AwaitGone about them; if
+// nobody does, it is a fault.
 func (k *Kernel) Close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -324,14 +329,57 @@ func (k *Kernel) Close() error {
 	}
 	k.closed = true
 	close(k.ended)
-	k.note()
 	if len(k.pushed)+len(k.inFlight)+len(k.queue)+len(k.held) > 0 {
-		what := fmt.Sprintf("fake kernel: closed with %d pushed, %d in flight, %d completions",
+		k.left = fmt.Sprintf("fake kernel: closed with %d pushed, %d in flight, %d completions, and nobody asks AwaitGone",
 			len(k.pushed), len(k.inFlight), len(k.queue)+len(k.held))
-		k.faults = append(k.faults, what)
-		return errors.New(what)
 	}
+	k.letGo()
 	return nil
+}
+
+// AwaitGone implements ring.Kernel. Without [Kernel.Vanish] it is over at Close
+// if nothing is in flight, or when the test has completed the rest.
+func (k *Kernel) AwaitGone(gone func()) {
+	k.mu.Lock()
+	k.asked = true
+	k.note()
+	k.mu.Unlock()
+	<-k.gone
+	gone()
+}
+
+// letGo has AwaitGone end if its time has come.
+// REQUIRES: k.mu.
+func (k *Kernel) letGo() {
+	k.note()
+	if !k.closed || len(k.inFlight) > 0 {
+		return
+	}
+	select {
+	case <-k.gone:
+	default:
+		close(k.gone)
+	}
+}
+
+// Vanish ends all that is in flight without a completion: what a kernel does
+// once its ring was closed, or has done when it has lost completions.
+func (k *Kernel) Vanish() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, t := range k.inFlight {
+		k.checkIntact(t)
+	}
+	k.inFlight = nil
+	k.letGo()
+}
+
+// checkIntact is for when the kernel lets go of a request.
+// REQUIRES: k.mu.
+func (k *Kernel) checkIntact(t *Taken) {
+	if !t.intact() {
+		k.fault("memory of %v was changed while the kernel had it", t.Name)
+	}
 }
 
 // Lacks has the kernel not support these.
@@ -413,11 +461,10 @@ func (k *Kernel) TryComplete(name ring.UserData, res int32, flags uint32) bool {
 	if i < 0 {
 		return false
 	}
-	if t := k.inFlight[i]; !t.intact() {
-		k.fault("memory of %v was changed while the kernel had it", name)
-	}
+	k.checkIntact(k.inFlight[i])
 	if flags&ring.FlagMore == 0 {
 		k.inFlight = slices.Delete(k.inFlight, i, i+1)
+		k.letGo()
 	}
 	k.show(ring.CQE{UserData: name, Res: res, Flags: flags})
 	return true
@@ -426,15 +473,17 @@ func (k *Kernel) TryComplete(name ring.UserData, res int32, flags uint32) bool {
 // CompleteRead completes a Read with data, which it puts into its buffer, and
 // with a short or empty result if data is.
 func (k *Kernel) CompleteRead(t *Taken, data string) {
+	k.Complete(t.Name, k.fill(t, data), 0)
+}
+
+// fill puts data into the buffer of a Read.
+func (k *Kernel) fill(t *Taken, data string) int32 {
 	k.mu.Lock()
-	if !t.intact() {
-		defer k.mu.Unlock()
-		k.fault("memory of %v was changed while the kernel had it", t.Name)
-	}
+	defer k.mu.Unlock()
+	k.checkIntact(t)
 	n := copy(t.Buf, data)
 	copy(t.buf, data)
-	k.mu.Unlock()
-	k.Complete(t.Name, int32(n), 0)
+	return int32(n)
 }
 
 // Forge shows a completion of any name, of a request that never was for
@@ -509,7 +558,11 @@ func (k *Kernel) Closed() bool {
 func (k *Kernel) Faults() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return slices.Clone(k.faults)
+	faults := slices.Clone(k.faults)
+	if k.left != "" && !k.asked {
+		faults = append(faults, k.left)
+	}
+	return faults
 }
 
 // TB is what of testing.TB is needed here.
@@ -576,6 +629,3 @@ func (k *Kernel) Until(t TB, what string, cond func() bool) {
 		}
 	}
 }
-
-// AwaitGone implements ring.Kernel.
-func (k *Kernel) AwaitGone(gone func()) { gone() }

@@ -2,7 +2,9 @@ package fake_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -189,8 +191,58 @@ func TestBreachesPanic(t *testing.T) {
 		k := fake.New(4)
 		k.Push(name(1), nop())
 		_, _ = k.Enter()
-		require.Error(t, k.Close())
-		require.Len(t, k.Faults(), 1)
+		require.NoError(t, k.Close())
+		require.Len(t, k.Faults(), 1, "and nobody asks what becomes of it")
+		k.Vanish()
+		k.AwaitGone(func() {})
+		require.Empty(t, k.Faults())
+	})
+}
+
+// asked has a goroutine ask AwaitGone, and gives what tells whether it has an
+// answer once all goroutines have come as far as they can.
+func asked(k *fake.Kernel) (answered func() bool) {
+	var gone atomic.Bool
+	go k.AwaitGone(func() { gone.Store(true) })
+	return func() bool {
+		synctest.Wait()
+		return gone.Load()
+	}
+}
+
+func TestAwaitGone(t *testing.T) {
+	for what, end := range map[string]func(*fake.Kernel){
+		"when the test says so":               (*fake.Kernel).Vanish,
+		"when the last request has completed": func(k *fake.Kernel) { k.Complete(name(1), 0, 0) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := fake.New(4)
+				k.Push(name(1), nop())
+				k.Push(name(2), nop())
+				_, _ = k.Enter()
+				before := asked(k)
+				require.False(t, before())
+				require.NoError(t, k.Close())
+				require.Empty(t, k.Faults(), "somebody has asked")
+				k.Complete(name(2), 0, 0)
+				after := asked(k)
+				require.False(t, before() || after())
+				end(k)
+				require.True(t, before() && after())
+				require.Empty(t, k.InFlight())
+			})
+		})
+	}
+	t.Run("at Close if nothing is in flight", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			k := fake.New(4)
+			gone := asked(k)
+			k.Vanish()
+			require.False(t, gone())
+			require.NoError(t, k.Close())
+			require.True(t, gone())
+		})
 	})
 }
 
@@ -209,6 +261,7 @@ func TestChangedMemoryIsFound(t *testing.T) {
 			k.Complete(name(2), 0, 0)
 			buf[0] ^= 0xff
 			breach(t, k, func() { k.Complete(name(1), 0, 0) })
+			breach(t, k, k.Vanish)
 			buf[0] ^= 0xff
 			k.Complete(name(1), 0, 0)
 		})

@@ -64,6 +64,7 @@ var abi = map[string]int64{
 	"IORING_FSYNC_DATASYNC":        FsyncDataSync,
 	"IORING_TIMEOUT_ETIME_SUCCESS": TimeoutETimeOK,
 
+	"IORING_REGISTER_FILES":            RegisterFiles,
 	"IORING_REGISTER_EVENTFD":          RegisterEventfd,
 	"IORING_REGISTER_PROBE":            RegisterProbe,
 	"IORING_REGISTER_IOWQ_MAX_WORKERS": RegisterIOWQMaxWorkers,

@@ -19,11 +19,8 @@ type Bell struct {
 // NewBell makes a bell of an eventfd, which is the bell's from now on, also if
 // this fails.
 func NewBell(eventfd int) (*Bell, error) {
-	file := os.NewFile(uintptr(eventfd), "io_uring eventfd")
-	// A file that the netpoller does not have accepts no deadline; waiting for
-	// it would fail, or block a thread.
-	if err := file.SetReadDeadline(time.Time{}); err != nil {
-		_ = file.Close()
+	file, err := Pollable(eventfd, "io_uring eventfd")
+	if err != nil {
 		return nil, err
 	}
 	conn, err := file.SyscallConn()
@@ -49,4 +46,17 @@ func (b *Bell) Wait(ready func()) {
 func (b *Bell) Close() error {
 	b.closed.Store(true)
 	return b.file.Close()
+}
+
+// Pollable makes a file that waits on Go's netpoller of a descriptor, which is
+// the file's from now on, also if this fails.
+func Pollable(fd int, name string) (*os.File, error) {
+	file := os.NewFile(uintptr(fd), name)
+	// A file that the netpoller does not have accepts no deadline; waiting for
+	// it would fail, or block a thread.
+	if err := file.SetReadDeadline(time.Time{}); err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
 }

@@ -72,6 +72,7 @@ const EnterGetEvents = 1 << 0
 
 // Opcodes of io_uring_register (IORING_REGISTER_*).
 const (
+	RegisterFiles          = 2
 	RegisterEventfd        = 4
 	RegisterProbe          = 8
 	RegisterIOWQMaxWorkers = 19

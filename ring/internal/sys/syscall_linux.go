@@ -51,6 +51,13 @@ func (Kernel) RegisterEventfd(fd, eventfd int) error {
 	return register(fd, RegisterEventfd, unsafe.Pointer(&number), 1)
 }
 
+// RegisterFile makes a file the only one of the ring's registered files. The
+// ring keeps a reference of its own to it.
+func (Kernel) RegisterFile(fd, file int) error {
+	number := int32(file)
+	return register(fd, RegisterFiles, unsafe.Pointer(&number), 1)
+}
+
 func register(fd int, op uint32, arg unsafe.Pointer, n uint32) error {
 	_, _, errno := unix.Syscall6(unix.SYS_IO_URING_REGISTER, uintptr(fd), uintptr(op), uintptr(arg), uintptr(n), 0, 0)
 	if errno != 0 {
@@ -62,6 +69,15 @@ func register(fd int, op uint32, arg unsafe.Pointer, n uint32) error {
 // Eventfd makes an eventfd that does not block and is not inherited.
 func (Kernel) Eventfd() (int, error) {
 	return unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+}
+
+// Pipe makes a pipe whose ends do not block and are not inherited.
+func (Kernel) Pipe() (r, w int, err error) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return -1, -1, err
+	}
+	return ends[0], ends[1], nil
 }
 
 // StatxCached says what the kernel has cached of an open file, and asks no

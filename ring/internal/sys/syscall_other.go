@@ -24,6 +24,12 @@ func (Kernel) LimitWorkers(int, *[2]uint32) error { return errNotLinux }
 // RegisterEventfd refuses.
 func (Kernel) RegisterEventfd(int, int) error { return errNotLinux }
 
+// RegisterFile refuses.
+func (Kernel) RegisterFile(int, int) error { return errNotLinux }
+
+// Pipe refuses.
+func (Kernel) Pipe() (r, w int, err error) { return -1, -1, errNotLinux }
+
 // Eventfd refuses.
 func (Kernel) Eventfd() (int, error) { return -1, errNotLinux }
 
