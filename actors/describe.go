@@ -48,7 +48,9 @@ func kindOf(mode fs.FileMode) fileKind {
 		return kindRegular
 	case mode.IsDir():
 		return kindDirectory
-	case mode&fs.ModeDevice != 0 && mode&fs.ModeCharDevice == 0:
+	case mode&fs.ModeCharDevice != 0:
+		return kindCharacter
+	case mode&fs.ModeDevice != 0:
 		return kindDevice
 	default:
 		return kindStream

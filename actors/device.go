@@ -76,6 +76,8 @@ func (e *engine) dismiss(p *operation) {
 // occupies reports whether a kernel worker may have to perform it.
 func (p *operation) occupies() bool {
 	switch {
+	case p.request.Code == ring.CodePoll || p.file != nil && p.file.Payload.kind == kindCharacter:
+		return false // the worker leaves it armed, and goes
 	case p.request.Async:
 		return true
 	case p.class != classAnywhere || p.request.NoWait:

@@ -61,7 +61,9 @@
 // asking what it is may hang with it. Writes, path operations and syncs go to
 // kernel workers from the start, which is where the kernel would take most of
 // them anyway. Pipes, sockets, polls, timers and O_DIRECT belong to the pinned
-// thread.
+// thread. Nothing is issued whose submission may wait for a device: what is no
+// pipe or socket is told not to wait, or goes to a kernel worker (see
+// neverWaiting).
 //
 // # Where this differs from the first design
 //

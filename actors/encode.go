@@ -136,7 +136,7 @@ func checkPath(path string) error {
 // see it.
 func checkTransfer(f *file, offset int64, length int, appends bool) (uint64, error) {
 	switch {
-	case f.Payload.kind == kindStream || appends:
+	case f.Payload.isStream() || appends:
 		if offset != 0 {
 			return 0, fmt.Errorf("%w: offset %d on a stream", messages.ErrRange, offset)
 		}
@@ -146,7 +146,7 @@ func checkTransfer(f *file, offset int64, length int, appends bool) (uint64, err
 	if length > transferMax {
 		return 0, fmt.Errorf("%w: %d bytes in one operation, the most is %d", messages.ErrRange, length, transferMax)
 	}
-	if f.Payload.kind == kindStream {
+	if f.Payload.isStream() {
 		return ring.StreamOffset, nil
 	}
 	return uint64(offset), nil
@@ -170,26 +170,45 @@ func (e *engine) encodeRead(op *messages.Read, p *operation) error {
 // file is tried without waiting, on any thread; only where that cannot be said
 // does it go to a kernel worker. See doc.go.
 func (p *operation) readClass() {
-	info := &p.file.Payload
-	switch {
-	case info.kind != kindRegular || info.direct:
-		p.class = classPinned
-	case info.device == nil || info.device.noNowait:
-		p.request.Async = true
-	default:
-		p.request.NoWait = true
+	if info := &p.file.Payload; info.kind == kindRegular && !info.direct {
+		p.neverWaiting(info)
+		return
 	}
+	p.transferClass()
 }
 
 // writeClass is the same for writes, whose buffered form may block on the
 // file system's journal: they go to a kernel worker at once.
 func (p *operation) writeClass() {
-	info := &p.file.Payload
-	if info.kind != kindRegular || info.direct {
-		p.class = classPinned
+	if info := &p.file.Payload; info.kind == kindRegular && !info.direct {
+		p.request.Async = true
 		return
 	}
-	p.request.Async = true
+	p.transferClass()
+}
+
+// transferClass is for what ends by task work of its issuer.
+func (p *operation) transferClass() {
+	p.class = classPinned
+	switch info := &p.file.Payload; info.kind {
+	case kindStream: // the kernel itself tries without waiting
+	case kindCharacter:
+		p.request.Async = true
+	default:
+		p.neverWaiting(info)
+	}
+}
+
+// neverWaiting sees to it that issuing a transfer waits for no device: some have
+// the submission itself wait, and while a thread hangs in there with the ring's
+// lock, each thread whose request on that ring ends hangs as well, until nothing
+// of the program runs any more.
+func (p *operation) neverWaiting(info *fileInfo) {
+	if info.device == nil || info.device.noNowait {
+		p.request.Async = true
+		return
+	}
+	p.request.NoWait = true
 }
 
 func (e *engine) encodeWrite(op *messages.Write, p *operation) error {
@@ -486,6 +505,7 @@ func (e *engine) encodePoll(op *messages.Poll, p *operation) error {
 	}
 	p.request = ring.PrepPoll(fd, uint32(op.Events))
 	p.class = classPinned
+	p.request.Async = p.file.Payload.kind != kindStream // asking a device may wait for it
 	return nil
 }
 

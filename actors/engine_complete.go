@@ -160,33 +160,58 @@ func (p *operation) repeatable() bool {
 	}
 }
 
-// retryWaiting is for a read that was told not to wait. Where it would have
-// had to, the pinned thread issues it again; where the file system cannot be
-// told so, a kernel worker waits for it, and for the next ones at once.
+// retryWaiting is for a transfer that was told not to wait. Where it would have
+// had to, it is issued so that it may: by the pinned thread, which for a buffered
+// read waits for pages only; or, where the device may have its submitter wait,
+// by a kernel worker. A file system that cannot be told so is not asked again.
 func (p *operation) retryWaiting(res int32) bool {
+	info := &p.file.Payload
 	switch {
 	case res == -int32(unix.EOPNOTSUPP):
-		p.file.Payload.device.noNowait = true
+		info.device.noNowait = true
+		p.request.NoWait, p.request.Async = false, true
+	case res == -int32(unix.EAGAIN) && p.class == classPinned:
 		p.request.NoWait, p.request.Async = false, true
 	case res == -int32(unix.EAGAIN) || res == -int32(unix.ECANCELED) || res == -int32(unix.EINTR):
-		p.request.NoWait, p.class = false, classPinned
-	case p.request.Code == ring.CodeRead && res > 0 && int(res) < len(p.request.Buf):
-		// What was in memory, or all there is: only a read that may wait can
+		p.mayWait()
+	case p.inPart(res):
+		// What was in memory, or all there is: only a transfer that may wait can
 		// tell.
 		p.partial += res
 		p.request.Buf = p.request.Buf[res:]
-		p.request.Off += uint64(res)
-		p.request.NoWait, p.class = false, classPinned
+		if p.request.Off != ring.StreamOffset {
+			p.request.Off += uint64(res)
+		}
+		p.mayWait()
 	default:
 		return false
 	}
 	return true
 }
 
+// mayWait has the pinned thread issue a transfer again.
+func (p *operation) mayWait() {
+	p.request.NoWait = false
+	p.request.Async = p.class == classPinned // see neverWaiting
+	p.class = classPinned
+}
+
+// inPart reports whether a plain transfer ended early. One of O_DIRECT that ends
+// within a block has come to the end of the file.
+func (p *operation) inPart(res int32) bool {
+	if p.request.Code != ring.CodeRead && p.request.Code != ring.CodeWrite {
+		return false
+	}
+	return res > 0 && int(res) < len(p.request.Buf) && (p.class != classPinned || res%blockLeast == 0)
+}
+
+// blockLeast is the smallest block that a transfer of O_DIRECT consists of.
+const blockLeast = 512
+
 // total is the result with what an earlier request of the operation has done:
 // that counts, even if the rest failed.
 func (p *operation) total(res int32) int32 {
-	if p.request.Code != ring.CodeRead || p.partial == 0 {
+	if p.partial == 0 || p.request.Code != ring.CodeRead && p.request.Code != ring.CodeWrite {
 		return res
 	}
 	return p.partial + max(res, 0)

@@ -30,11 +30,17 @@ type fileInfo struct {
 type fileKind uint8
 
 const (
-	kindRegular fileKind = iota // positioned, and never polled
-	kindStream                  // has no positions: pipe, socket, terminal
+	kindRegular   fileKind = iota // positioned, and never polled
+	kindStream                    // has no positions: pipe, socket
+	kindCharacter                 // likewise, and a driver answers: a terminal, for instance
 	kindDirectory
 	kindDevice // a block device: positioned, and may take its time
 )
+
+// isStream reports whether a file has no positions.
+func (info *fileInfo) isStream() bool {
+	return info.kind == kindStream || info.kind == kindCharacter
+}
 
 // direction is one end of a stream's work.
 type direction struct {
@@ -155,11 +161,11 @@ func (p *operation) direction() *direction {
 	}
 	switch p.request.Code {
 	case ring.CodeRead, ring.CodeReadV:
-		if info.kind == kindStream {
+		if info.isStream() {
 			return &info.in
 		}
 	case ring.CodeWrite, ring.CodeWriteV:
-		if info.kind == kindStream || info.appends {
+		if info.isStream() || info.appends {
 			return &info.out
 		}
 	}

@@ -13,7 +13,7 @@ type pinnedThread struct {
 	drive  *drive
 	worker Worker
 	called atomic.Bool
-	gone   bool // its ring is closed; for the holder of the token
+	gone   bool // its ring is closed, or stuck; for the holder of the token
 	// take and run are its two tasks, bound once: to get the token, and to run
 	// with a token that was handed over.
 	take, run func()

@@ -60,6 +60,9 @@ func (d *drive) takeOver() {
 	l := e.entering
 	l.stuck = true
 	e.stuck++
+	if l.thread != nil { // it may hang as well: it has requests on that ring
+		l.thread.gone = true
+	}
 	d.failed(&ring.FatalError{Doing: "io_uring_enter", Err: ring.ErrStuck})
 	d.run(nil)
 }
