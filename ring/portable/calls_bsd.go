@@ -1,0 +1,136 @@
+//go:build darwin || freebsd
+
+package portable
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/ringmaster-io/ringmaster/ring"
+)
+
+const (
+	routeFirst = routeUnknown
+	pipeBuf    = 512 // PIPE_BUF
+
+	// What requests say in Linux's numbers, whatever system this is.
+	linuxCloexec    = 0x80000
+	linuxEmptyPath  = 0x1000
+	linuxNoReplace  = 1
+	linuxExchange   = 2
+	linuxStatxBasic = 0x7ff
+	linuxStatxBirth = 0x800
+)
+
+// calls are what this system was found to have.
+type calls struct{}
+
+func probeCalls() calls { return calls{} }
+
+func openReadiness(k *Kernel) (readiness, error) { return openPollset(k) }
+
+// open opens a file. There is no openat2 here, and what only it can do is
+// refused.
+func (*calls) open(dir int, path string, r *ring.Request) (int, error) {
+	if r.Off != 0 {
+		return -1, unix.EOPNOTSUPP
+	}
+	return unix.Openat(dir, path, int(r.Flags&^linuxCloexec)|unix.O_CLOEXEC, r.Mode)
+}
+
+// transferNoWait cannot be said here.
+func transferNoWait(*ring.Request) int32 { return -int32(unix.EOPNOTSUPP) }
+
+// pwrite writes at an offset; a file that is open for appending is appended to,
+// as Linux has it.
+func pwrite(fd int, buf []byte, off int64) (int, error) {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err == nil && flags&unix.O_APPEND != 0 {
+		return unix.Write(fd, buf)
+	}
+	return unix.Pwrite(fd, buf, off)
+}
+
+func readV(fd int, bufs [][]byte, off int64) (int, error) {
+	if uint64(off) == ring.StreamOffset {
+		return unix.Read(fd, portion(bufs, transferMax))
+	}
+	return oneByOne(bufs, off, func(buf []byte, off int64) (int, error) { return unix.Pread(fd, buf, off) })
+}
+
+func writeV(fd int, bufs [][]byte, off int64) (int, error) {
+	if uint64(off) == ring.StreamOffset {
+		return unix.Write(fd, portion(bufs, transferMax))
+	}
+	return oneByOne(bufs, off, func(buf []byte, off int64) (int, error) { return pwrite(fd, buf, off) })
+}
+
+// oneByOne transfers buffers one after the other, to the first that is not
+// moved whole.
+func oneByOne(bufs [][]byte, off int64, call func([]byte, int64) (int, error)) (total int, err error) {
+	for _, buf := range bufs {
+		n, err := repeatN(func() (int, error) { return call(buf, off+int64(total)) })
+		if err != nil {
+			if total > 0 {
+				return total, nil
+			}
+			return -1, err
+		}
+		total += n
+		if n < len(buf) {
+			break
+		}
+	}
+	return total, nil
+}
+
+func fileMode(fd int32) (uint32, error) {
+	var st unix.Stat_t
+	err := repeat(func() error { return unix.Fstat(int(fd), &st) })
+	return uint32(st.Mode), err
+}
+
+// pollRefused says why poll refuses a descriptor: nil if it is open all the
+// same. macOS does not poll terminals and some other devices.
+func pollRefused(fd int32) error {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err
+}
+
+func allocate(*ring.Request) error { return unix.EINVAL }
+
+func stat(dir int, path string, r *ring.Request) error {
+	var from unix.Stat_t
+	var err error
+	if path == "" && r.Flags&linuxEmptyPath != 0 {
+		err = unix.Fstat(dir, &from)
+	} else {
+		err = unix.Fstatat(dir, path, &from, int(r.Flags&^linuxEmptyPath))
+	}
+	if err == nil {
+		fillStatx(r.Statx(), &from)
+	}
+	return err
+}
+
+// fillStatx says in Linux's words what a file is.
+func fillStatx(to *ring.Statx, from *unix.Stat_t) {
+	*to = ring.Statx{
+		Mask:         linuxStatxBasic | linuxStatxBirth,
+		BlockSize:    uint32(from.Blksize),
+		Links:        uint32(from.Nlink),
+		UID:          from.Uid,
+		GID:          from.Gid,
+		Mode:         from.Mode,
+		Inode:        from.Ino,
+		Size:         uint64(from.Size),
+		Blocks:       uint64(from.Blocks),
+		RDeviceMajor: unix.Major(uint64(from.Rdev)),
+		RDeviceMinor: unix.Minor(uint64(from.Rdev)),
+		DeviceMajor:  unix.Major(uint64(from.Dev)),
+		DeviceMinor:  unix.Minor(uint64(from.Dev)),
+	}
+	to.Accessed.Sec, to.Accessed.Nsec = from.Atim.Sec, uint32(from.Atim.Nsec)
+	to.Born.Sec, to.Born.Nsec = from.Btim.Sec, uint32(from.Btim.Nsec)
+	to.Changed.Sec, to.Changed.Nsec = from.Ctim.Sec, uint32(from.Ctim.Nsec)
+	to.Modified.Sec, to.Modified.Nsec = from.Mtim.Sec, uint32(from.Mtim.Nsec)
+}

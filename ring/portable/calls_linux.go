@@ -1,0 +1,173 @@
+package portable
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/ringmaster-io/ringmaster/ring"
+)
+
+const (
+	routeFirst      = routeNoWait
+	errnoTime       = int32(unix.ETIME)
+	eventPeerClosed = unix.POLLRDHUP
+	pipeBuf         = 4096 // PIPE_BUF
+)
+
+// calls are what this system was found to have.
+type calls struct {
+	openat2 bool // Linux 5.6; gVisor and old seccomp profiles lack it
+}
+
+func probeCalls() calls {
+	fd, err := unix.Openat2(unix.AT_FDCWD, "/", &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC})
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	return calls{openat2: err != unix.ENOSYS && err != unix.EPERM}
+}
+
+// lacks reports whether an operation cannot be performed here.
+func lacks(ring.Code) bool { return false }
+
+// open opens a file. Where openat2 is lacking, what only it can do is refused.
+func (c *calls) open(dir int, path string, r *ring.Request) (int, error) {
+	if c.openat2 {
+		return unix.Openat2(dir, path, &unix.OpenHow{Flags: uint64(r.Flags), Mode: uint64(r.Mode), Resolve: r.Off})
+	}
+	if r.Off != 0 {
+		return -1, unix.EOPNOTSUPP
+	}
+	return unix.Openat(dir, path, int(r.Flags), r.Mode)
+}
+
+// transferNoWait is a read or write that never waits. The kernel is asked
+// itself (RWF_NOWAIT), so what it answers is what io_uring would: EAGAIN,
+// EOPNOTSUPP, or less than was asked for.
+func transferNoWait(r *ring.Request) int32 {
+	off := int64(r.Off)
+	n, err := preadwriteV2(r, off)
+	for err == unix.EINTR {
+		n, err = preadwriteV2(r, off)
+	}
+	switch {
+	case err == nil:
+		return int32(n)
+	case err == unix.ENOSYS: // Linux before 4.6
+		err = unix.EOPNOTSUPP
+	case err == unix.ESPIPE && streams(r):
+		if n, err = preadwriteV2(r, -1); err == nil {
+			return int32(n)
+		}
+	}
+	return result(n, err)
+}
+
+func preadwriteV2(r *ring.Request, off int64) (int, error) {
+	fd := int(r.FD)
+	switch r.Code {
+	case ring.CodeRead:
+		return unix.Preadv2(fd, [][]byte{limited(r.Buf)}, off, unix.RWF_NOWAIT)
+	case ring.CodeWrite:
+		return unix.Pwritev2(fd, [][]byte{limited(r.Buf)}, off, unix.RWF_NOWAIT)
+	case ring.CodeReadV:
+		return unix.Preadv2(fd, r.Bufs(), off, unix.RWF_NOWAIT)
+	default:
+		return unix.Pwritev2(fd, r.Bufs(), off, unix.RWF_NOWAIT)
+	}
+}
+
+func pwrite(fd int, buf []byte, off int64) (int, error) { return unix.Pwrite(fd, buf, off) }
+
+func readV(fd int, bufs [][]byte, off int64) (int, error) {
+	if uint64(off) == ring.StreamOffset {
+		return unix.Readv(fd, bufs)
+	}
+	return unix.Preadv(fd, bufs, off)
+}
+
+func writeV(fd int, bufs [][]byte, off int64) (int, error) {
+	if uint64(off) == ring.StreamOffset {
+		return unix.Writev(fd, bufs)
+	}
+	return unix.Pwritev(fd, bufs, off)
+}
+
+// fileMode is the type of an open file. It asks no server, which might hang.
+func fileMode(fd int32) (uint32, error) {
+	var st unix.Statx_t
+	if fd < 0 {
+		return 0, unix.EBADF // AT_FDCWD would be the working directory
+	}
+	err := repeat(func() error {
+		return unix.Statx(int(fd), "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE, &st)
+	})
+	return uint32(st.Mode), err
+}
+
+// pollRefused says why poll refuses a descriptor.
+func pollRefused(int32) error { return unix.EBADF }
+
+func syncFD(fd int, dataOnly bool) error {
+	if dataOnly {
+		return unix.Fdatasync(fd)
+	}
+	return unix.Fsync(fd)
+}
+
+func allocate(r *ring.Request) error {
+	return unix.Fallocate(int(r.FD), r.Mode, int64(r.Off), int64(r.Length))
+}
+
+func advise(r *ring.Request) error {
+	return unix.Fadvise(int(r.FD), int64(r.Off), int64(r.Length), int(r.Flags))
+}
+
+func rename(dir int, path string, dir2 int, path2 string, flags uint32) error {
+	return unix.Renameat2(dir, path, dir2, path2, uint(flags))
+}
+
+// statMask is what a Stat asks for.
+const statMask = unix.STATX_BASIC_STATS | unix.STATX_BTIME | unix.STATX_MNT_ID | unix.STATX_DIOALIGN
+
+func stat(dir int, path string, r *ring.Request) error {
+	var from unix.Statx_t
+	if err := unix.Statx(dir, path, int(r.Flags), statMask, &from); err != nil {
+		return err
+	}
+	fillStatx(r.Statx(), &from)
+	return nil
+}
+
+// fillStatx copies what the kernel said, in the order in which it says it.
+func fillStatx(to *ring.Statx, from *unix.Statx_t) {
+	*to = ring.Statx{
+		Mask:                  from.Mask,
+		BlockSize:             from.Blksize,
+		Attributes:            from.Attributes,
+		Links:                 from.Nlink,
+		UID:                   from.Uid,
+		GID:                   from.Gid,
+		Mode:                  from.Mode,
+		Inode:                 from.Ino,
+		Size:                  from.Size,
+		Blocks:                from.Blocks,
+		AttributesMask:        from.Attributes_mask,
+		RDeviceMajor:          from.Rdev_major,
+		RDeviceMinor:          from.Rdev_minor,
+		DeviceMajor:           from.Dev_major,
+		DeviceMinor:           from.Dev_minor,
+		MountID:               from.Mnt_id,
+		DirectMemoryAlign:     from.Dio_mem_align,
+		DirectOffsetAlign:     from.Dio_offset_align,
+		SubvolumeID:           from.Subvol,
+		AtomicWriteUnitMin:    from.Atomic_write_unit_min,
+		AtomicWriteUnitMax:    from.Atomic_write_unit_max,
+		AtomicWriteSegments:   from.Atomic_write_segments_max,
+		DirectReadOffsetAlign: from.Dio_read_offset_align,
+		AtomicWriteUnitOpt:    from.Atomic_write_unit_max_opt,
+	}
+	to.Accessed.Sec, to.Accessed.Nsec = from.Atime.Sec, from.Atime.Nsec
+	to.Born.Sec, to.Born.Nsec = from.Btime.Sec, from.Btime.Nsec
+	to.Changed.Sec, to.Changed.Nsec = from.Ctime.Sec, from.Ctime.Nsec
+	to.Modified.Sec, to.Modified.Nsec = from.Mtime.Sec, from.Mtime.Nsec
+}

@@ -1,0 +1,83 @@
+// Package portable is a [ring.Kernel] of ordinary system calls. It serves where
+// io_uring is forbidden or is not to be had: in containers, on gVisor, on macOS
+// and FreeBSD. What drives it need not know.
+//
+//   - kernel.go and enter.go are the seam: what is pushed, consumed, and told.
+//   - operation.go is a request that did not end at once; timer.go, stream.go,
+//     watch.go and crew.go are the four things that it may be doing then.
+//   - epoll_linux.go and pollset.go tell when descriptors are ready.
+//   - calls.go and its platforms' files are the system calls.
+//
+// # Invariant
+//
+// A request that was consumed is, at any time, in exactly one place: it has
+// ended, and its completion is in the queue; or it is an operation that waits
+// for a worker, for readiness or for time, and can be cancelled; or it is in a
+// call, and nothing stops it. Each ends once. Its memory is referred to until
+// then, and not longer.
+//
+// # How requests are performed
+//
+// What never waits is performed by Enter, on its caller's thread: a Nop, a
+// Cancel, the start of a timer, a transfer that is told not to wait, the first
+// attempt at a stream. What can only be done by waiting in a call goes to a
+// worker (see crew). A stream on which nothing can be moved, and a Poll, wait
+// for readiness; that occupies no thread on Linux, and one for all of them
+// elsewhere. An idle kernel has one parked goroutine on Linux, none elsewhere,
+// and no timer.
+//
+// # Who may call
+//
+// See [Kernel]. Which thread enters does not matter, as it does for io_uring:
+// nothing has to be done by the thread that issued it. Every goroutine that a
+// kernel starts is counted, and [Kernel.AwaitGone] tells when the last has left.
+//
+// Descriptors must stay open until their requests have ended, as the seam's
+// user sees to: they are looked up when a call is made.
+//
+// # What differs from io_uring
+//
+// Results are those of io_uring, which the tests compare, but for these:
+//
+//	a call that has begun      io_uring interrupts some calls that wait, such as the
+//	                           opening of a FIFO that has no other end. Go gives no way
+//	                           to do so: the cancel answers EALREADY, however often it
+//	                           is asked, the call goes on to its true result, and its
+//	                           worker and a thread with it.
+//	hung calls                 Options.WorkersMax of them stop everything that needs a
+//	                           worker: path operations, syncs, and transfers on files
+//	                           that may wait. The rest goes on.
+//	closing a descriptor       io_uring lets what waits for its readiness go on. Here it
+//	                           is told of nothing any more, and waits to be cancelled.
+//	opening a FIFO to read     without Async io_uring does not wait for a writer; here
+//	                           the opening always does.
+//	a NoWait write to a file   where the file system cannot be told so, the answer may
+//	                           be EOPNOTSUPP instead of EAGAIN.
+//	StreamOffset on a file     the result may be short where only part is in memory.
+//	something with positions   a transfer with an offset on what has positions and waits
+//	that is neither file nor   all the same (a few devices) occupies a worker.
+//	stream
+//	streams without NOWAIT     FIFOs and terminals, before Linux 6.4 and on gVisor pipes
+//	                           too: readiness is asked for first, and then a plain call
+//	                           is made by a worker. If somebody else has read or written
+//	                           in between, the worker waits in that call, and cannot be
+//	                           cancelled. A write to a FIFO may be shorter than need be.
+//	a socket's error queue     while nobody reads it, a transfer that waits for the same
+//	                           socket occupies a worker.
+//	no openat2                 RESOLVE_* bits are refused with EOPNOTSUPP (gVisor, Linux
+//	                           before 5.6).
+//
+// And on macOS and FreeBSD:
+//
+//	NoWait                     is refused with EOPNOTSUPP, whatever the file.
+//	RESOLVE_* bits             are refused with EOPNOTSUPP.
+//	Allocate                   is not supported; nor is Advise on macOS.
+//	Rename with flags          macOS has RENAME_NOREPLACE and RENAME_EXCHANGE, FreeBSD
+//	                           neither: EINVAL.
+//	pipes                      are streams without NOWAIT, see above. Sockets are not.
+//	vectors on such streams    only the first buffer that has room is used.
+//	terminals on macOS         cannot be polled there: a read of one occupies a worker
+//	                           until there is something, and a Poll answers EINVAL.
+//	expiry of a timeout        is ETIMEDOUT on FreeBSD, which has no ETIME.
+//	Fsync                      on macOS flushes to the medium (F_FULLFSYNC), as on Linux.
+package portable

@@ -1,0 +1,139 @@
+package portable
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// pollset is readiness by poll(2), for where epoll is not to be had. Its
+// goroutine, and the thread that poll occupies, are there only while something
+// is armed.
+//
+// (A kqueue, unlike an epoll instance, cannot be put on Go's netpoller through
+// the os package, and would occupy a thread as well.)
+type pollset struct {
+	kernel *Kernel
+	// wakeUp is read by run; what is written to wake interrupts its poll.
+	wakeUp, wake *os.File
+	wakeFD       int32
+
+	// The rest is under Kernel.mu.
+	armed           map[int32]uint32
+	running, woken  bool // there is a goroutine; a byte lies in the pipe
+	stopped, closed bool
+}
+
+func openPollset(k *Kernel) (readiness, error) {
+	p := &pollset{kernel: k, armed: make(map[int32]uint32)}
+	var err error
+	if p.wakeUp, p.wake, err = os.Pipe(); err != nil {
+		return nil, fmt.Errorf("making a pipe: %w", err)
+	}
+	conn, err := p.wakeUp.SyscallConn()
+	if err == nil {
+		err = conn.Control(func(fd uintptr) { p.wakeFD = int32(fd) })
+	}
+	if err != nil {
+		_, _ = p.wakeUp.Close(), p.wake.Close()
+		return nil, fmt.Errorf("making a pipe: %w", err)
+	}
+	return p, nil
+}
+
+func (p *pollset) arm(fd int32, events uint32) error {
+	p.armed[fd] = events
+	if p.running {
+		p.interrupt()
+		return nil
+	}
+	if p.kernel.presence.enter() {
+		p.running = true
+		go p.run()
+	}
+	return nil
+}
+
+func (p *pollset) disarm(fd int32) {
+	delete(p.armed, fd)
+	p.interrupt()
+}
+
+// interrupt has run look at what is armed.
+// REQUIRES: Kernel.mu.
+func (p *pollset) interrupt() {
+	if p.running && !p.woken {
+		p.woken = true
+		_, _ = p.wake.Write([]byte{0}) // there is room: it is the only byte
+	}
+}
+
+// run tells of descriptors until none is armed. presence counts it.
+func (p *pollset) run() {
+	defer p.kernel.presence.leave(stateInside)
+	var set []unix.PollFd
+	for {
+		if set = p.take(set[:0]); set == nil {
+			return
+		}
+		if _, err := unix.Poll(set, -1); err != nil {
+			continue // EINTR, or EAGAIN: there is nothing to do but again
+		}
+		for i := range set[1:] {
+			if ready := set[1+i].Revents; ready != 0 {
+				p.fire(set[1+i].Fd, uint32(uint16(ready)))
+			}
+		}
+	}
+}
+
+// take gives what is to be polled, the pipe first, or nil when that is all.
+func (p *pollset) take(set []unix.PollFd) []unix.PollFd {
+	p.kernel.mu.Lock()
+	defer p.kernel.mu.Unlock()
+	if p.woken {
+		p.woken = false
+		_, _ = p.wakeUp.Read(make([]byte, 1))
+	}
+	if p.stopped || len(p.armed) == 0 {
+		p.running = false
+		p.closeIfDone()
+		return nil
+	}
+	set = append(set, unix.PollFd{Fd: p.wakeFD, Events: unix.POLLIN})
+	for fd, events := range p.armed {
+		set = append(set, unix.PollFd{Fd: fd, Events: int16(events)})
+	}
+	return set
+}
+
+// fire tells of one descriptor, if it is still armed.
+func (p *pollset) fire(fd int32, events uint32) {
+	p.kernel.mu.Lock()
+	_, armed := p.armed[fd]
+	delete(p.armed, fd)
+	p.kernel.mu.Unlock()
+	if armed {
+		p.kernel.told(fd, events)
+	}
+}
+
+// stop has run end when it next looks.
+func (p *pollset) stop() {
+	p.kernel.mu.Lock()
+	defer p.kernel.mu.Unlock()
+	p.stopped = true
+	clear(p.armed)
+	p.interrupt()
+	p.closeIfDone()
+}
+
+// closeIfDone closes the pipe once it is nobody's.
+// REQUIRES: Kernel.mu.
+func (p *pollset) closeIfDone() {
+	if p.stopped && !p.running && !p.closed {
+		p.closed = true
+		_, _ = p.wakeUp.Close(), p.wake.Close()
+	}
+}
