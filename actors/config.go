@@ -116,6 +116,7 @@ func DefaultConfig() Config {
 		QuarantineMax:   1024,
 		Inline:          true,
 		OpenKernel:      openRing,
+		OpenFallback:    openPortable,
 		Host:            ring.ThisHost(),
 		Crew:            NewCrew(),
 	}

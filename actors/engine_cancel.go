@@ -171,6 +171,9 @@ func (e *engine) orphan(i uint32) {
 	p.submit = nil
 	e.unlink(i, p)
 	e.apply(i, e.table.Apply(i, ring.Orphan))
+	if e.table.State(i) == ring.Quarantined { // it had been given up, and not been told so
+		e.countOrphan(p)
+	}
 }
 
 // ask has the kernel asked to cancel an operation, or takes it back from the

@@ -311,16 +311,21 @@ func (p *operation) bringsDescriptor() bool {
 func (e *engine) release(i uint32, p *operation) {
 	e.ended(i, p)
 	e.unlink(i, p)
-	if !p.counted { // an orphan: its answer was owed to nobody
-		p.counted = true
-		e.counters.Completed++
-		e.counters.Cancelled++
-	}
+	e.countOrphan(p)
 	reply, waiters := p.reply, p.takeWaiters()
 	e.table.Release(i)
 	e.told(waiters)
 	if reply != nil {
 		e.unuse(reply)
+	}
+}
+
+// countOrphan counts an operation as completed whose answer is owed to nobody.
+func (e *engine) countOrphan(p *operation) {
+	if !p.counted {
+		p.counted = true
+		e.counters.Completed++
+		e.counters.Cancelled++
 	}
 }
 

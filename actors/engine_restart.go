@@ -307,6 +307,9 @@ func (e *engine) forfeitSlot(i uint32, state ring.State) {
 		e.quarantined++
 		e.apply(i, e.table.Apply(i, ring.Forfeit))
 	}
+	if state == ring.Cancelled {
+		e.countOrphan(e.table.Payload(i)) // nothing waits for its end any more
+	}
 }
 
 // settle closes the rings that are drained, and brings the engine's own end

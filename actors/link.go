@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ringmaster-io/ringmaster/ring"
+	"github.com/ringmaster-io/ringmaster/ring/portable"
 )
 
 // link is one ring of the engine: the current one, or an earlier one that is
@@ -62,6 +63,11 @@ const entries = 256
 // is four a processor: so few that some opens of a FIFO, which wait for its
 // other end, would keep everybody else's waiting too.
 const workersMax = 256
+
+// openPortable opens a kernel of ordinary system calls.
+func openPortable(c Config) (ring.Kernel, error) {
+	return portable.Open(portable.Options{Entries: entries, Completions: completions(c)})
+}
 
 // completions is the size of the completion queue: each operation, and a
 // cancel for each, and the timers, so that it never overflows. It is no smaller

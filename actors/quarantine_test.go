@@ -16,8 +16,11 @@ import (
 
 // hasty has a failed ring given up almost at once.
 func hasty(c *actors.Config) {
-	c.DrainTimeout, c.ShutdownGrace = 5*time.Millisecond, 5*time.Millisecond
+	c.DrainTimeout, c.ShutdownGrace = 5*time.Millisecond, 250*time.Millisecond
 }
+
+// completionLost is EBADR, which other systems lack.
+const completionLost = unix.Errno(53)
 
 func fatally(errno unix.Errno) fake.Enter {
 	return fake.Enter{Err: &ring.FatalError{Doing: "io_uring_enter", Err: errno}}
@@ -35,7 +38,7 @@ func TestLostCompletion(t *testing.T) {
 	open := q.send(&messages.Open{Path: "/slow", Flags: os.O_RDONLY})
 	old.Next(t, ring.CodeOpen)
 	r.manual.Store(true) // cancels of these are never answered
-	old.Script(fatally(unix.EBADR))
+	old.Script(fatally(completionLost))
 	nop := q.send(&messages.Nop{})
 	young := r.kernel(2)
 	young.Complete(young.Next(t, ring.CodeNop).Name, 0, 0)

@@ -77,7 +77,7 @@ func newRig(t *testing.T, options ...rigOption) *rig {
 	rm, err := supervisor.Start(r.system, func(c *actors.Config) {
 		c.InFlight = 32
 		c.Queue = 256
-		c.OpenKernel = r.openKernel
+		c.OpenKernel, c.OpenFallback = r.openKernel, nil
 		for _, option := range options {
 			option(r, c)
 		}

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ringmaster-io/ringmaster/ring/internal/sys"
 )
 
@@ -102,7 +104,7 @@ func PrepNop() Request { return Request{Code: CodeNop} }
 // always O_CLOEXEC. mode counts only where flags create something; resolve are
 // RESOLVE_* bits. See openat2(2).
 func PrepOpen(dirfd int32, path string, flags int, mode uint32, resolve uint64) Request {
-	if flags&(sys.OpenCreate|sys.OpenTmpfile) == 0 {
+	if flags&openCreates == 0 {
 		mode = 0 // openat2 refuses a mode that open would ignore
 	}
 	return Request{
@@ -110,7 +112,7 @@ func PrepOpen(dirfd int32, path string, flags int, mode uint32, resolve uint64) 
 		FD:    dirfd,
 		Off:   resolve,
 		Mode:  mode & sys.ModeMask,
-		Flags: uint32(flags) | sys.OpenCloexec,
+		Flags: uint32(flags) | unix.O_CLOEXEC,
 		Mem:   &Memory{path: cPath(path)},
 	}
 }

@@ -69,6 +69,7 @@ func (b *bench) finish() {
 func (b *bench) option(c *actors.Config) {
 	c.InFlight, c.Queue = 16, 64
 	c.ShutdownGrace = 20 * time.Millisecond
+	c.OpenFallback = nil
 	c.OpenKernel = func(actors.Config) (ring.Kernel, error) {
 		b.mu.Lock()
 		defer b.mu.Unlock()

@@ -154,3 +154,23 @@ func TestRestartWithHungDevice(t *testing.T) {
 		})
 	}
 }
+
+// TestShutdownWithHungOrphan: an operation that nobody waits for any more hangs
+// in a device. The shutdown gives it up as any other.
+func TestShutdownWithHungOrphan(t *testing.T) {
+	fs := mountHungFS(t)
+	r := startUnchecked(t, supervisor.WithShutdownGrace(50*time.Millisecond))
+	p := r.probe()
+	r.send(p, 1, &messages.Open{Path: fs.opens})
+	require.Equal(t, "open", fs.hear())
+	p.stop()
+	eventually(t, "it is an orphan", func() bool { return r.inspect().Orphaned == 1 })
+	ctx, cancel := context.WithCancel(r.ctx)
+	cancel()
+	report, err := r.rm.Shutdown(ctx)
+	require.ErrorIs(t, err, messages.ErrOutcomeUnknown)
+	require.Equal(t, 1, report.Abandoned)
+	require.Equal(t, report.Submitted, report.Completed+report.Refused)
+	fs.answer()
+	eventually(t, "the late descriptor is closed", func() bool { return len(openOn(fs.opens)) == 0 })
+}

@@ -34,7 +34,8 @@ var walls = map[string][]string{
 	"ring/internal/sys": {unixPath},
 	"ring":              {unixPath, module + "ring/internal/sys"},
 	"ring/fake":         {unixPath, module + "ring"},
-	"actors":            {module + "messages", module + "ring", protoactor, zap, unixPath},
+	"ring/portable":     {unixPath, module + "ring", module + "ring/internal/sys"},
+	"actors":            {module + "messages", module + "ring", module + "ring/portable", protoactor, zap, unixPath},
 	"test/leak":         {"go.uber.org/goleak"},
 	"supervisor":        {module + "messages", module + "actors", protoactor, zap},
 }

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringmaster-io/ringmaster/ring"
+	"github.com/ringmaster-io/ringmaster/ring/internal/sys"
 )
 
 const (
@@ -13,12 +14,9 @@ const (
 	pipeBuf    = 512 // PIPE_BUF
 
 	// What requests say in Linux's numbers, whatever system this is.
-	linuxCloexec    = 0x80000
-	linuxEmptyPath  = 0x1000
-	linuxNoReplace  = 1
-	linuxExchange   = 2
-	linuxStatxBasic = 0x7ff
-	linuxStatxBirth = 0x800
+	linuxEmptyPath = 0x1000
+	linuxNoReplace = 1
+	linuxExchange  = 2
 )
 
 // calls are what this system was found to have.
@@ -34,7 +32,7 @@ func (*calls) open(dir int, path string, r *ring.Request) (int, error) {
 	if r.Off != 0 {
 		return -1, unix.EOPNOTSUPP
 	}
-	return unix.Openat(dir, path, int(r.Flags&^linuxCloexec)|unix.O_CLOEXEC, r.Mode)
+	return unix.Openat(dir, path, int(r.Flags), r.Mode)
 }
 
 // transferNoWait cannot be said here.
@@ -107,30 +105,7 @@ func stat(dir int, path string, r *ring.Request) error {
 		err = unix.Fstatat(dir, path, &from, int(r.Flags&^linuxEmptyPath))
 	}
 	if err == nil {
-		fillStatx(r.Statx(), &from)
+		sys.FillStatx(r.Statx(), &from)
 	}
 	return err
-}
-
-// fillStatx says in Linux's words what a file is.
-func fillStatx(to *ring.Statx, from *unix.Stat_t) {
-	*to = ring.Statx{
-		Mask:         linuxStatxBasic | linuxStatxBirth,
-		BlockSize:    uint32(from.Blksize),
-		Links:        uint32(from.Nlink),
-		UID:          from.Uid,
-		GID:          from.Gid,
-		Mode:         from.Mode,
-		Inode:        from.Ino,
-		Size:         uint64(from.Size),
-		Blocks:       uint64(from.Blocks),
-		RDeviceMajor: unix.Major(uint64(from.Rdev)),
-		RDeviceMinor: unix.Minor(uint64(from.Rdev)),
-		DeviceMajor:  unix.Major(uint64(from.Dev)),
-		DeviceMinor:  unix.Minor(uint64(from.Dev)),
-	}
-	to.Accessed.Sec, to.Accessed.Nsec = from.Atim.Sec, uint32(from.Atim.Nsec)
-	to.Born.Sec, to.Born.Nsec = from.Btim.Sec, uint32(from.Btim.Nsec)
-	to.Changed.Sec, to.Changed.Nsec = from.Ctim.Sec, uint32(from.Ctim.Nsec)
-	to.Modified.Sec, to.Modified.Nsec = from.Mtim.Sec, uint32(from.Mtim.Nsec)
 }

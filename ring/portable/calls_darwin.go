@@ -7,7 +7,6 @@ import (
 )
 
 const (
-	errnoTime       = int32(unix.ETIME)
 	eventPeerClosed = 0 // poll does not tell
 )
 

@@ -7,8 +7,6 @@ import (
 )
 
 const (
-	// errnoTime: there is no ETIME here.
-	errnoTime       = int32(unix.ETIMEDOUT)
 	eventPeerClosed = unix.POLLRDHUP
 )
 

@@ -8,7 +8,6 @@ import (
 
 const (
 	routeFirst      = routeNoWait
-	errnoTime       = int32(unix.ETIME)
 	eventPeerClosed = unix.POLLRDHUP
 	pipeBuf         = 4096 // PIPE_BUF
 )

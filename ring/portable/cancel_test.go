@@ -90,13 +90,13 @@ func TestTimeouts(t *testing.T) {
 	begun := time.Now()
 	long := g.start(ring.PrepTimeout(time.Hour))
 	short := g.start(ring.PrepTimeout(20 * time.Millisecond))
-	g.failed(unix.Errno(errnoTime), g.await(short))
+	g.failed(unix.Errno(-ring.Expired), g.await(short))
 	require.GreaterOrEqual(t, time.Since(begun), 20*time.Millisecond)
 	g.pending(long)
 	require.Zero(t, g.cancel(long))
 	g.failed(unix.ECANCELED, g.await(long))
 	for range 100 { // with timers that are used again
-		g.failed(unix.Errno(errnoTime), g.run(ring.PrepTimeout(time.Microsecond)))
+		g.failed(unix.Errno(-ring.Expired), g.run(ring.PrepTimeout(time.Microsecond)))
 	}
 }
 
@@ -113,7 +113,7 @@ func TestLinkTimeouts(t *testing.T) {
 	limit := g.push(ring.PrepLinkTimeout(time.Millisecond))
 	g.enter()
 	g.failed(unix.EALREADY, g.await(tooLate))
-	g.failed(unix.Errno(errnoTime), g.await(limit))
+	g.failed(unix.Errno(-ring.Expired), g.await(limit))
 	g.failed(unix.ECANCELED, g.await(queued))
 	g.pending(running)
 	releaseFIFO(t, path)

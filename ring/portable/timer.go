@@ -12,7 +12,7 @@ import (
 // number of them costs no thread.
 func (k *Kernel) timeout(name ring.UserData, r *ring.Request) {
 	if r.Duration() <= 0 {
-		k.post(name, -errnoTime)
+		k.post(name, ring.Expired)
 		return
 	}
 	k.mu.Lock()
@@ -74,13 +74,13 @@ func (k *Kernel) expire(o *operation) {
 	}
 	switch o.place {
 	case placeTimer:
-		k.finish(o, -errnoTime)
+		k.finish(o, ring.Expired)
 	case placeLimit:
 		target := o.other
 		o.other, target.other = nil, nil
 		res := k.cancel(target.name)
 		if res == 0 {
-			res = -errnoTime
+			res = ring.Expired
 		}
 		k.finish(o, res)
 	}

@@ -79,8 +79,6 @@ var abi = map[string]int64{
 	"STATX_BTIME":                  StatxBirthTime,
 	"STATX_MNT_ID":                 StatxMountID,
 	"STATX_DIOALIGN":               StatxDirectIOAlign,
-	"O_CREAT":                      OpenCreate,
-	"O_CLOEXEC":                    OpenCloexec,
 	"(__O_TMPFILE & ~O_DIRECTORY)": OpenTmpfile,
 	"PATH_MAX":                     PathMax,
 	"UIO_MAXIOV":                   IovecsMax,

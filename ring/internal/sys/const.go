@@ -104,8 +104,6 @@ const (
 // Bits of open(2) that have the same value on amd64 and arm64, whatever system
 // this is compiled for.
 const (
-	OpenCreate  = 0x40     // O_CREAT
-	OpenCloexec = 0x80000  // O_CLOEXEC
 	OpenTmpfile = 0x400000 // __O_TMPFILE, without O_DIRECTORY
 	ModeMask    = 0o7777   // S_IALLUGO
 )

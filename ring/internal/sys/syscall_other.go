@@ -33,9 +33,6 @@ func (Kernel) Pipe() (r, w int, err error) { return -1, -1, errNotLinux }
 // Eventfd refuses.
 func (Kernel) Eventfd() (int, error) { return -1, errNotLinux }
 
-// StatxCached refuses.
-func StatxCached(int, *Statx) error { return errNotLinux }
-
 // Close refuses.
 func (Kernel) Close(int) error { return errNotLinux }
 
