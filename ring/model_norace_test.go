@@ -1,0 +1,6 @@
+//go:build !race
+
+package ring
+
+// raceDetector: see the other file.
+const raceDetector = false
