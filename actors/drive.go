@@ -363,7 +363,9 @@ func (d *drive) failed(reason any) {
 	e.counters.Failures++
 	e.worked.Store(e.counters.Completed) // for the supervisor to judge
 	d.guard(e.afterPanic)
-	if !d.stopped.Load() {
+	if d.stopped.Load() {
+		d.guard(e.endWithoutRing)
+	} else {
 		d.guard(func() { e.fence(true) })
 	}
 	d.guard(e.repair)

@@ -87,6 +87,9 @@ func (e *engine) answer(p *operation) {
 	e.unlink(i, p)
 	effect := e.table.Apply(i, ring.Answered)
 	e.post(reply, c, batched)
+	if len(waiters) > 0 {
+		e.sendBatch(reply) // whoever they are, the answer comes first
+	}
 	e.told(waiters)
 	e.apply(i, effect)
 	e.unuse(reply)

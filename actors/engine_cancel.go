@@ -80,7 +80,7 @@ func (e *engine) cancelHandle(m *messages.CancelHandle, sender *actor.PID) {
 	var slots []uint32
 	e.table.Each(func(i uint32, state ring.State) {
 		p := e.table.Payload(i)
-		if state != ring.Settling && !p.ended && (p.file == f || p.extra != nil && p.extra.file2 == f) {
+		if state != ring.Settling && state != ring.Quarantined && !p.ended && (p.file == f || p.extra != nil && p.extra.file2 == f) {
 			slots = append(slots, i)
 		}
 	})
@@ -172,7 +172,7 @@ func (e *engine) orphan(i uint32) {
 	e.unlink(i, p)
 	e.apply(i, e.table.Apply(i, ring.Orphan))
 	if e.table.State(i) == ring.Quarantined { // it had been given up, and not been told so
-		e.countOrphan(p)
+		e.giveUpOrphan(p)
 	}
 }
 

@@ -25,8 +25,13 @@ func (e *engine) reap() {
 			if e.config.Failpoint != nil {
 				e.fail(FailReaping)
 			}
-			e.complete(l, cqe)
-			l.kernel.Advance()
+			if k := cqe.UserData.Kind(); k == ring.KindTimer || k == ring.KindInternal {
+				l.kernel.Advance() // nothing would tell that it was seen before
+				e.completeOther(l, cqe)
+			} else {
+				e.complete(l, cqe)
+				l.kernel.Advance()
+			}
 			progress = true
 		}
 	}
@@ -41,7 +46,7 @@ func (e *engine) complete(l *link, cqe ring.CQE) {
 	u := cqe.UserData
 	i, ok := e.table.Lookup(u)
 	if !ok {
-		e.completeOther(l, cqe)
+		e.counters.Stale++
 		return
 	}
 	if !cqe.More() {
@@ -69,20 +74,13 @@ func (e *engine) operationEnded(i uint32, p *operation) {
 	}
 }
 
-// completeOther is a CQE of no slot: of a timer or of a cancel of one, or of
-// something that is no more.
+// completeOther is a CQE of no slot: of a timer or of a cancel of one.
 func (e *engine) completeOther(l *link, cqe ring.CQE) {
-	switch cqe.UserData.Kind() {
-	case ring.KindTimer:
-		l.requests--
-		if cqe.UserData == l.armed {
-			l.armed = 0
-			e.expire()
-		}
-	case ring.KindInternal:
-		l.requests--
-	default:
-		e.counters.Stale++
+	e.counters.Reaped++
+	l.requests--
+	if cqe.UserData == l.armed {
+		l.armed = 0
+		e.expire()
 	}
 }
 
@@ -221,7 +219,7 @@ func (p *operation) total(res int32) int32 {
 func (e *engine) apply(i uint32, effect ring.Effect) {
 	p := e.table.Payload(i)
 	if effect&ring.AnswerUnsubmitted != 0 {
-		p.res = -int32(unix.ECANCELED)
+		p.res = p.total(-int32(unix.ECANCELED)) // what was done of it counts
 	}
 	if effect&(ring.Answer|ring.AnswerUnsubmitted) != 0 {
 		e.ended(i, p)
@@ -236,6 +234,7 @@ func (e *engine) apply(i uint32, effect ring.Effect) {
 		e.undo(p)
 		if e.table.State(i) == ring.Settling { // not an update: the kernel is done
 			e.ended(i, p)
+			e.countOrphan(p)
 		}
 	}
 	if effect&ring.Release != 0 {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ringmaster-io/ringmaster/ring"
 )
 
@@ -189,6 +191,7 @@ func (e *engine) fenceAside() {
 		e.aside = nil
 		l.draining = true
 		e.takeBack(l)
+		e.timeLink(l, e.config.DrainTimeout)
 	}
 }
 
@@ -220,9 +223,14 @@ func (e *engine) takenBack(l *link, u ring.UserData) {
 	p := e.table.Payload(i)
 	e.operationEnded(i, p)
 	l.operations--
+	if state := e.table.State(i); state == ring.Forfeited || state == ring.Quarantined {
+		e.quarantined-- // a holder that hung has taken nothing after all
+	}
 	effect := e.table.Completed(u, ring.TakeBack)
 	if e.table.State(i) == ring.Queued {
 		e.requeueFront(p)
+	} else {
+		p.res = p.total(-int32(unix.ECANCELED))
 	}
 	e.apply(i, effect)
 }
@@ -239,6 +247,10 @@ func (e *engine) takenBackOther(l *link, u ring.UserData) {
 }
 
 func (e *engine) requeueFront(p *operation) {
+	if e.stranded {
+		e.strand(p)
+		return
+	}
 	if p.class == classPinned {
 		e.pinned.pushFront(p)
 		return

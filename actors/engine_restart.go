@@ -125,6 +125,13 @@ func (e *engine) becomeStranded() {
 	})
 }
 
+// endWithoutRing is for a failure after the actor's end: no ring will come any
+// more. What is in flight has the grace that it was given.
+func (e *engine) endWithoutRing() {
+	e.fence(false)
+	e.becomeStranded()
+}
+
 // strand ends an operation that there is nothing for to perform it. A Close
 // needs no ring: the descriptor goes the way of those that nobody wants.
 func (e *engine) strand(p *operation) {
@@ -186,6 +193,9 @@ func (e *engine) fence(restart bool) {
 
 // timeLink gives a ring that is being drained so much time.
 func (e *engine) timeLink(l *link, d time.Duration) {
+	if l.timer != nil {
+		l.timer.Stop()
+	}
 	l.timer = e.crew.AfterFunc(d, func() {
 		l.overdue.Store(true)
 		e.drive.wake()
@@ -293,7 +303,9 @@ func (e *engine) forfeit(l *link) {
 			e.forfeitSlot(i, state)
 		}
 	})
-	e.herald.announce(&messages.OutcomeUnknownEvent{Owner: e.self, Epoch: l.epoch, Operations: e.quarantined - before})
+	if e.quarantined > before {
+		e.herald.announce(&messages.OutcomeUnknownEvent{Owner: e.self, Epoch: l.epoch, Operations: e.quarantined - before})
+	}
 	if limit := e.config.QuarantineMax; before < limit && e.quarantined >= limit {
 		e.herald.announce(&messages.QuarantineFullEvent{Owner: e.self, Operations: e.quarantined})
 	}
@@ -308,8 +320,15 @@ func (e *engine) forfeitSlot(i uint32, state ring.State) {
 		e.apply(i, e.table.Apply(i, ring.Forfeit))
 	}
 	if state == ring.Cancelled {
-		e.countOrphan(e.table.Payload(i)) // nothing waits for its end any more
+		e.giveUpOrphan(e.table.Payload(i))
 	}
+}
+
+// giveUpOrphan is for an operation that nobody has an answer to, and whose end
+// is not waited for any more.
+func (e *engine) giveUpOrphan(p *operation) {
+	e.countOrphan(p)
+	e.told(p.takeWaiters())
 }
 
 // settle closes the rings that are drained, and brings the engine's own end

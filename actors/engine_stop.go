@@ -16,15 +16,15 @@ func (e *engine) beginStop(cancel bool) {
 		return
 	}
 	e.closing = cancelling
+	e.graceful = e.crew.AfterFunc(e.config.ShutdownGrace, func() {
+		e.graceUp.Store(true)
+		e.drive.wake()
+	})
 	e.repair()
 	e.table.Each(func(i uint32, state ring.State) {
 		if state != ring.Settling && state != ring.Quarantined {
 			e.cancelSlot(i, reasonShutdown)
 		}
-	})
-	e.graceful = e.crew.AfterFunc(e.config.ShutdownGrace, func() {
-		e.graceUp.Store(true)
-		e.drive.wake()
 	})
 }
 
@@ -73,6 +73,8 @@ func (e *engine) becomeStopped() {
 	close(e.answered)
 	for _, l := range e.links {
 		e.askKernel(l)
+		l.told = true
+		e.timeLink(l, e.config.ShutdownGrace) // if it has lost something it is closed then
 	}
 	e.enter()
 	e.reap()

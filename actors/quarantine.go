@@ -25,11 +25,12 @@ func (e *engine) hopeless(l *link) bool {
 	return l.lost || l.dead && e.mayBring(l) == 0
 }
 
-// mayBring is how many operations of a ring may bring a descriptor.
+// mayBring is how many operations of a ring may bring a descriptor, or may not
+// have closed one.
 func (e *engine) mayBring(l *link) (n uint64) {
 	e.table.Each(func(i uint32, _ ring.State) {
 		p := e.table.Payload(i)
-		if _, out := e.table.Outstanding(i); out && p.link == l && p.request.Code == ring.CodeOpen {
+		if _, out := e.table.Outstanding(i); out && p.link == l && (p.request.Code == ring.CodeOpen || p.isClose()) {
 			n++
 		}
 	})
@@ -75,7 +76,11 @@ func (e *engine) bury(l *link) {
 		if cancel, asked := e.table.OutstandingCancel(i); asked {
 			e.apply(i, e.table.Completed(cancel, 0))
 		}
-		if operation {
+		switch {
+		case !operation:
+		case p.isClose(): // it may have been performed, and the number be another file's
+			e.finish(i, p, u, 0)
+		default:
 			e.finish(i, p, u, -int32(unix.ECANCELED))
 		}
 	})

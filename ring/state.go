@@ -141,6 +141,7 @@ var transitions = [stateCount][eventCount]transition{
 		Forfeit:  to(Due),
 	},
 	Forfeited: {
+		TakeBack: to(Due, AnswerUnsubmitted),
 		Answered: to(Quarantined),
 		Update:   to(Forfeited, Undo),
 		Done:     to(Due, Answer), // in time after all
@@ -154,11 +155,12 @@ var transitions = [stateCount][eventCount]transition{
 		Forfeit: to(Settling),
 	},
 	Quarantined: {
-		Update:  to(Quarantined, Undo),
-		Done:    to(Settling, Undo),
-		Cancel:  to(Quarantined),
-		Orphan:  to(Quarantined),
-		Forfeit: to(Quarantined),
+		TakeBack: to(Settling),
+		Update:   to(Quarantined, Undo),
+		Done:     to(Settling, Undo),
+		Cancel:   to(Quarantined),
+		Orphan:   to(Quarantined),
+		Forfeit:  to(Quarantined),
 	},
 }
 

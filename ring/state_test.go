@@ -20,9 +20,9 @@ waiting      | -       | queued              | queued | waiting +deliver   | due
 cancelling   | -       | due +unsubmitted    | -      | cancelling +deliver| due +answer       | cancelling            | cancelled          | forfeited +unknown       | -
 cancelled    | -       | settling            | -      | cancelled +undo    | settling +undo    | cancelled             | cancelled          | quarantined              | -
 due          | -       | -                   | -      | -                  | -                 | due                   | settling +undo     | due                      | settling
-forfeited    | -       | -                   | -      | forfeited +undo    | due +answer       | forfeited             | quarantined        | forfeited                | quarantined
+forfeited    | -       | due +unsubmitted    | -      | forfeited +undo    | due +answer       | forfeited             | quarantined        | forfeited                | quarantined
 settling     | -       | -                   | -      | -                  | -                 | settling              | settling           | settling                 | -
-quarantined  | -       | -                   | -      | quarantined +undo  | settling +undo    | quarantined           | quarantined        | quarantined              | -
+quarantined  | -       | settling            | -      | quarantined +undo  | settling +undo    | quarantined           | quarantined        | quarantined              | -
 `
 
 var effectNames = map[string]Effect{

@@ -65,11 +65,9 @@ func (m *model) possible(v move) bool {
 	switch v {
 	case move(Issue):
 		return m.queued()
-	case move(TakeBack):
-		return kernel && !m.forfeited
 	case move(Retry):
 		return kernel && !m.asked && !m.orphan && !m.forfeited
-	case move(Update), move(Done):
+	case move(TakeBack), move(Update), move(Done):
 		return kernel
 	case move(Forfeit):
 		return !m.queued()
@@ -121,11 +119,11 @@ func (m *model) expect(v move) Effect {
 
 func (m *model) expectTakeBack() Effect {
 	switch {
-	case m.orphan:
+	case m.orphan, m.forfeited && m.owed == nothing:
 		m.ended = true
 		return 0
-	case m.asked:
-		m.ended, m.owed = true, unsubmitted
+	case m.asked, m.forfeited:
+		m.ended, m.forfeited, m.owed = true, false, unsubmitted
 		return AnswerUnsubmitted
 	}
 	return 0

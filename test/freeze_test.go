@@ -32,7 +32,7 @@ func TestHungDirectRead(t *testing.T) {
 	r.send(p, 100, &messages.Read{Handle: file, Buf: aligned(4096, 4096)})
 	require.Equal(t, "read", fs.hear())
 	stuck := time.AfterFunc(patience, func() { fs.unmount() }) // a frozen program could not tell
-	for _, f := range fifos { // requests of many threads end
+	for _, f := range fifos {                                  // requests of many threads end
 		w, err := os.OpenFile(f, os.O_WRONLY, 0)
 		require.NoError(t, err)
 		defer w.Close()

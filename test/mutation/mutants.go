@@ -86,7 +86,7 @@ var mutants = []mutant{
 	{
 		name: "a cancel is answered before its operation",
 		file: "actors/engine_answer.go",
-		old:  "\te.post(reply, c, batched)\n\te.told(waiters)\n",
+		old:  "\te.post(reply, c, batched)\n\tif len(waiters) > 0 {\n\t\te.sendBatch(reply) // whoever they are, the answer comes first\n\t}\n\te.told(waiters)\n",
 		new:  "\te.told(waiters)\n\te.post(reply, c, batched)\n",
 	},
 	{
