@@ -43,7 +43,8 @@ type Config struct {
 	Queue int
 	// OwnerQuota (16,384) is how many operations one owner may have open.
 	OwnerQuota int
-	// BlockingWorkers (4) is how many goroutines the blocking lane may use.
+	// BlockingWorkers (4) is how many goroutines the blocking lane may use, not
+	// counting those that a device keeps waiting.
 	BlockingWorkers int
 
 	// Policy is for the operations in flight when the ring owner fails.

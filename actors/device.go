@@ -9,27 +9,31 @@ import "github.com/ringmaster-io/ringmaster/ring"
 // kernel worker: there are workersMax of them, and those of a device that hangs
 // do not come back. The others wait for their turn outside the kernel, where a
 // cancellation and a deadline reach them.
+//
+// Where a path leads that is absolute nobody can tell without asking. What begins
+// with the same two names counts as of one device.
 type device struct {
 	// noNowait: a read of its files cannot be told not to wait.
 	noNowait bool
-	bound    int // how many are issued at a time
 	issued   int
 	waiting  queue
 }
 
-// Two devices can hang, and half of the workers are left. Operations whose
-// device is not known, since their path is absolute, count as of one.
+// deviceBound is how many of a device are issued at a time, as long as there are
+// enough workers; when those of several devices have taken most of them, each
+// gets deviceLeast more.
 const (
-	deviceBound  = workersMax / 4
-	unknownBound = workersMax / 2
+	deviceBound = workersMax / 8
+	deviceLeast = 8
+	scarce      = workersMax * 5 / 8
 )
 
-func newDevice(bound int) *device { return &device{bound: bound, waiting: queue{id: inDevice}} }
+func newDevice() *device { return &device{waiting: queue{id: inDevice}} }
 
 func (e *engine) deviceOf(number uint64) *device {
 	d := e.devices[number]
 	if d == nil {
-		d = newDevice(deviceBound)
+		d = newDevice()
 		e.devices[number] = d
 	}
 	return d
@@ -42,21 +46,50 @@ func (e *engine) admit(p *operation) bool {
 		return true
 	}
 	d := e.deviceFor(p)
-	if d.issued >= d.bound {
+	if d.issued >= deviceBound || e.occupied >= scarce && d.issued >= deviceLeast {
 		d.waiting.push(p)
 		return false
 	}
 	d.issued++
+	e.occupied++
 	p.issued = true
 	return true
 }
 
 // deviceFor is where an operation goes, as far as that is known.
 func (e *engine) deviceFor(p *operation) *device {
-	if p.file != nil && p.file.Payload.device != nil {
-		return p.file.Payload.device
+	if p.file != nil {
+		if d := p.file.Payload.device; d != nil {
+			return d
+		}
+		return e.region(nil) // a file that was just created
 	}
-	return e.unknown
+	return e.region(regionOf(p.request.Location()))
+}
+
+// region stands for the device of an absolute path.
+func (e *engine) region(name []byte) *device {
+	d := e.regions[string(name)]
+	if d == nil {
+		d = newDevice()
+		e.regions[string(name)] = d
+	}
+	return d
+}
+
+// regionOf is what two paths have in common that may lead to one device: their
+// first two names.
+func regionOf(path []byte) []byte {
+	names := 0
+	for i := 1; i < len(path); i++ {
+		if path[i] != '/' {
+			continue
+		}
+		if names++; names == 2 {
+			return path[:i]
+		}
+	}
+	return path
 }
 
 // dismiss ends an operation's claim to a worker, and issues the next one.
@@ -67,9 +100,25 @@ func (e *engine) dismiss(p *operation) {
 	p.issued = false
 	d := e.deviceFor(p)
 	d.issued--
+	e.occupied--
 	if next := d.waiting.head; next != nil {
 		d.waiting.remove(next)
 		e.enqueue(next)
+	} else if d.issued == 0 {
+		e.forgetRegion(p, d)
+	}
+}
+
+// regionsKept is how many regions are kept that have nothing issued.
+const regionsKept = 1024
+
+// forgetRegion drops a region that nothing is known of.
+func (e *engine) forgetRegion(p *operation, d *device) {
+	if p.file != nil || len(e.regions) <= regionsKept {
+		return
+	}
+	if name := regionOf(p.request.Location()); e.regions[string(name)] == d {
+		delete(e.regions, string(name))
 	}
 }
 

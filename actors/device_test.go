@@ -74,3 +74,45 @@ func TestDeadlineBehindADeviceThatHangs(t *testing.T) {
 	}
 	q.answers(actors.DeviceBound)
 }
+
+// TestDevicesThatHang: paths that begin alike count as of one device, and when
+// many have taken most of the workers each gets few.
+func TestDevicesThatHang(t *testing.T) {
+	const devices = 8
+	r := newRig(t, config(manyInFlight))
+	q, other := r.requester(), r.requester()
+	k := r.kernel(1)
+	for d := range devices {
+		for n := range 2 * actors.DeviceBound {
+			q.send(&messages.Mkdir{Path: fmt.Sprintf("/mnt/%d/%d", d, n)})
+		}
+	}
+	q.silent()
+	perDevice := map[string]int{}
+	for _, taken := range k.InFlight() {
+		path, _ := taken.Paths()
+		perDevice[path[:len("/mnt/0")]]++
+	}
+	require.Len(t, perDevice, devices, "one has nothing")
+	require.Equal(t, actors.DeviceBound, perDevice["/mnt/0"])
+	require.Less(t, perDevice["/mnt/7"], actors.DeviceBound)
+
+	id := other.send(&messages.Mkdir{Path: "/srv/elsewhere"})
+	r.until("it is with the kernel", func() bool {
+		for _, taken := range k.InFlight() {
+			if path, _ := taken.Paths(); path == "/srv/elsewhere" {
+				k.Complete(taken.Name, 0, 0)
+				return true
+			}
+		}
+		return false
+	})
+	other.succeeds(id)
+	r.until("all are answered", func() bool {
+		for _, taken := range k.InFlight() {
+			k.TryComplete(taken.Name, 0, 0)
+		}
+		return len(q.inbox) == 2*devices*actors.DeviceBound
+	})
+	q.answers(2 * devices * actors.DeviceBound)
+}

@@ -208,7 +208,7 @@ func (p *operation) neverWaiting(info *fileInfo) {
 		p.request.Async = true
 		return
 	}
-	p.request.NoWait = true
+	p.request.NoWait, p.request.Direct = true, info.direct
 }
 
 func (e *engine) encodeWrite(op *messages.Write, p *operation) error {

@@ -30,7 +30,10 @@ type engine struct {
 	watched map[string][]*party // by the name under which they are watched
 	handles *ring.Handles[fileInfo]
 	devices map[uint64]*device
-	unknown *device // of paths that are absolute
+	// regions stand for the devices of absolute paths, by their beginning, and
+	// occupied is how many operations are issued of all devices.
+	regions  map[string]*device
+	occupied int
 
 	current  *link
 	aside    *link    // the fallback, for what the current one lacks
@@ -111,7 +114,7 @@ func newEngine(config Config, system *actor.ActorSystem, d *drive) *engine {
 		watched:  make(map[string][]*party),
 		handles:  ring.NewHandles[fileInfo](),
 		devices:  make(map[uint64]*device),
-		unknown:  newDevice(unknownBound),
+		regions:  make(map[string]*device),
 		ready:    queue{id: inReady},
 		pinned:   queue{id: inPinned},
 		due:      queue{id: inDue},

@@ -300,7 +300,7 @@ func (e *engine) forfeit(l *link) {
 	l.forfeited = true
 	e.table.Each(func(i uint32, state ring.State) {
 		if e.table.Payload(i).link == l {
-			e.forfeitSlot(i, state)
+			e.forfeitSlot(i, state, reasonRestart)
 		}
 	})
 	if e.quarantined > before {
@@ -313,9 +313,12 @@ func (e *engine) forfeit(l *link) {
 
 // forfeitSlot answers that an operation's outcome is unknown, and keeps its
 // memory for as long as the kernel has it.
-func (e *engine) forfeitSlot(i uint32, state ring.State) {
+func (e *engine) forfeitSlot(i uint32, state ring.State, why reason) {
 	switch state {
 	case ring.Waiting, ring.Cancelling, ring.Cancelled:
+		if p := e.table.Payload(i); p.why == reasonNone { // a Close was not asked to stop
+			p.why = why
+		}
 		e.quarantined++
 		e.apply(i, e.table.Apply(i, ring.Forfeit))
 	}

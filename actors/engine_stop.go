@@ -42,7 +42,7 @@ func (e *engine) forfeitAll() {
 			e.apply(i, e.table.Apply(i, ring.Cancel))
 			return
 		}
-		e.forfeitSlot(i, state)
+		e.forfeitSlot(i, state, reasonShutdown)
 	})
 	e.deliver()
 }

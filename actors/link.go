@@ -62,7 +62,7 @@ const entries = 256
 // have for each thread that submits. The kernel's own bound for path operations
 // is four a processor: so few that some opens of a FIFO, which wait for its
 // other end, would keep everybody else's waiting too.
-const workersMax = 256
+const workersMax = 512
 
 // openPortable opens a kernel of ordinary system calls.
 func openPortable(c Config) (ring.Kernel, error) {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"math/bits"
 	"sync"
+	"time"
 )
 
 // Lane runs jobs that block, on a bounded number of worker goroutines, in the
-// order in which they were submitted. It has a worker only while it has a job:
+// order in which they were submitted. Jobs that hang must not hold up the
+// others: while some wait and none has been taken for a while, further workers
+// come, up to many times the bound. It has a worker only while it has a job:
 // an idle lane is no goroutine, and takes no CPU.
 //
 // Each submitted job is given back exactly once: to done when it has run, or
@@ -27,6 +30,8 @@ type Lane struct {
 	done             func(*Job)
 	// perform is Job.run; tests put a gate here.
 	perform func(*Job, *scratch)
+	// patience is hurryAfter, except in tests.
+	patience time.Duration
 	// start is l.work, bound once: a go statement without arguments allocates
 	// nothing.
 	start func()
@@ -42,6 +47,10 @@ type Lane struct {
 	alive, running, starting int
 	// left is what Left is to call.
 	left func()
+	// taken counts the jobs taken, and seen is how many had been when the hurry
+	// timer was armed.
+	taken, seen uint64
+	hurrying    bool
 	// idle is closed and dropped when the last worker leaves; nil if nobody
 	// asked.
 	idle chan struct{}
@@ -53,7 +62,7 @@ func NewLane(workers, backlog int, done func(*Job)) *Lane {
 	if workers < 1 || backlog < 0 || done == nil {
 		panic(&InvariantError{What: "a lane needs a worker, a backlog and somebody to give jobs to"})
 	}
-	l := &Lane{workers: workers, backlog: backlog, done: done, perform: (*Job).run}
+	l := &Lane{workers: workers, backlog: backlog, done: done, perform: (*Job).run, patience: hurryAfter}
 	l.start = l.work
 	l.scratches.New = func() any { return new(scratch) }
 	l.queue.init(backlog)
@@ -77,11 +86,44 @@ func (l *Lane) Submit(j *Job) bool {
 	}
 	l.queue.push(j)
 	hire := l.hire()
+	if !hire {
+		l.hurry()
+	}
 	l.mu.Unlock()
 	if hire {
 		go l.start()
 	}
 	return true
+}
+
+// hurryAfter is for how long no job may be taken, while some wait, until a
+// further worker comes; and hurryFactor times the bound is how many there may be.
+const (
+	hurryAfter  = 10 * time.Millisecond
+	hurryFactor = 16
+)
+
+// hurry has the lane looked at in a while, if jobs wait for workers that may all
+// hang.
+// REQUIRES: l.mu.
+func (l *Lane) hurry() {
+	if l.hurrying || l.queue.len <= l.starting || l.alive < l.workers || l.alive >= hurryFactor*l.workers {
+		return
+	}
+	l.hurrying, l.seen = true, l.taken
+	time.AfterFunc(l.patience, l.hurryNow)
+}
+
+func (l *Lane) hurryNow() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hurrying = false
+	if l.taken == l.seen && l.queue.len > l.starting && l.alive < hurryFactor*l.workers {
+		l.alive++
+		l.starting++
+		go l.start()
+	}
+	l.hurry()
 }
 
 // Withdraw takes back a job that still waits: it reports true, the job will
@@ -174,7 +216,7 @@ func (l *Lane) Join(ctx context.Context) error {
 // it may be held up there.
 // REQUIRES: l.mu.
 func (l *Lane) hire() bool {
-	if l.alive == l.workers || l.queue.len <= l.starting {
+	if l.alive >= l.workers || l.queue.len <= l.starting {
 		return false
 	}
 	l.alive++
@@ -212,6 +254,7 @@ func (l *Lane) takeLocked() *Job {
 	j := l.queue.pop()
 	if j != nil {
 		l.running++
+		l.taken++
 	}
 	return j
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -35,6 +36,7 @@ func newGated(workers, backlog int) *gated {
 		doors:   map[*Job]chan struct{}{},
 	}
 	g.Lane = NewLane(workers, backlog, func(j *Job) { g.done <- j })
+	g.patience = time.Hour // these hang on purpose
 	g.perform = func(j *Job, _ *scratch) {
 		g.entered <- j
 		<-g.door(j)
@@ -629,4 +631,35 @@ func BenchmarkLaneChain(b *testing.B) {
 			<-l.Idle()
 		})
 	}
+}
+
+// TestLaneHurries: jobs that hang do not keep the others waiting, up to a bound.
+func TestLaneHurries(t *testing.T) {
+	const workers = 2
+	g := newGated(workers, 1000)
+	g.patience = time.Millisecond
+	var hung []*Job
+	for n := range hurryFactor * workers {
+		j := job(n)
+		hung = append(hung, j)
+		submitAll(t, g.Lane, j)
+		if got := <-g.entered; got != j { // each gets its worker
+			t.Fatalf("job %v was taken, want %v", got.UserData, j.UserData)
+		}
+	}
+	last := job(len(hung))
+	submitAll(t, g.Lane, last)
+	if n := g.Waiting(); n != 1 {
+		t.Fatalf("%d wait, want the one that is over the bound", n)
+	}
+	g.finish(hung[0])
+	if got := <-g.entered; got != last {
+		t.Fatalf("job %v was taken, want the last", got.UserData)
+	}
+	g.finish(last)
+	for _, j := range hung[1:] {
+		g.finish(j)
+	}
+	g.Close()
+	<-g.Idle()
 }

@@ -73,6 +73,10 @@ type Request struct {
 	FD  int32 // file, or directory of the first path
 	FD2 int32 // directory of the second path
 
+	// Direct says that the file was opened with O_DIRECT: a system call waits
+	// for the device then, whatever it is told.
+	Direct bool
+
 	// Off is the offset; for Truncate the size, for Cancel the target, for a
 	// timeout the nanoseconds, for Open the RESOLVE_* bits.
 	Off uint64
@@ -261,6 +265,19 @@ func (r *Request) Paths() (first, second string) {
 		return "", ""
 	}
 	return goPath(r.Mem.path), goPath(r.Mem.path2)
+}
+
+// Location is the path by which the request's own directory is left, not to be
+// changed; it is empty if there is none.
+func (r *Request) Location() []byte {
+	if r.Mem == nil {
+		return nil
+	}
+	path := r.Mem.path
+	if r.Code == CodeSymlink {
+		path = r.Mem.path2
+	}
+	return path[:max(len(path)-1, 0)]
 }
 
 // Bufs are the buffers of a ReadV or WriteV.

@@ -71,7 +71,7 @@ func (k *Kernel) issue(name ring.UserData, r *ring.Request) {
 		k.issueStream(name, r)
 	case ring.CodeRead, ring.CodeWrite, ring.CodeReadV, ring.CodeWriteV:
 		switch {
-		case r.NoWait:
+		case r.NoWait && !r.Direct:
 			k.post(name, transferNoWait(r))
 		case r.Off == ring.StreamOffset:
 			k.issueStream(name, r)
