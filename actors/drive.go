@@ -215,6 +215,7 @@ func (d *drive) burst(message any) {
 		switch r := recover(); r {
 		case nil, revoked{}:
 		default:
+			d.engine.parties.posted = d.engine.mailOf(message) // whoever has these names later
 			d.crew.Go(func() {
 				d.failed(r)
 				d.run(nil)
@@ -358,11 +359,12 @@ func (d *drive) invoke(m any) {
 func (d *drive) failed(reason any) {
 	e := d.engine
 	m, alone := d.inHand, d.stopped.Load() || d.suspended.Load() && !d.acting
-	d.inHand, d.acting, e.parties.posted = nil, false, mail{}
+	d.inHand, d.acting = nil, false
 	d.suspended.Store(true)
 	e.counters.Failures++
 	e.worked.Store(e.counters.Completed) // for the supervisor to judge
 	d.guard(e.afterPanic)
+	e.parties.posted = mail{}
 	if d.stopped.Load() {
 		d.guard(e.endWithoutRing)
 	} else {

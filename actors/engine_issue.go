@@ -148,6 +148,7 @@ func (e *engine) unstick() {
 	}
 	for _, l := range e.links {
 		if l.stuck && l.back.Load() {
+			l.back.Store(false)
 			l.stuck = false
 			e.stuck--
 			e.counters.Published += l.late.Load()
@@ -198,7 +199,12 @@ func (e *engine) fenceAside() {
 // takeBack takes what the kernel has not consumed out of the submission queue:
 // what stays there would be published by whoever enters next, and that may be
 // a thread which must not.
+//
+// While a holder hangs in the ring's enter that must wait for him: see unstick.
 func (e *engine) takeBack(l *link) {
+	if l.stuck {
+		return
+	}
 	var back []ring.UserData
 	l.kernel.TakeBack(func(u ring.UserData) { back = append(back, u) })
 	for k := len(back) - 1; k >= 0; k-- { // the oldest is to be first again

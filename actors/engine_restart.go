@@ -175,9 +175,7 @@ func (e *engine) fence(restart bool) {
 	}
 	e.current, e.backend = nil, ""
 	l.draining = true
-	if !l.stuck {
-		e.takeBack(l)
-	}
+	e.takeBack(l)
 	if l.armed != 0 {
 		l.disarm = append(l.disarm, l.armed)
 		l.armed = 0

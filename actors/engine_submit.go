@@ -280,7 +280,7 @@ func (e *engine) refuse(m *messages.Submit, sender *actor.PID, reason error) {
 	}
 	reply := e.parties.resolve(to)
 	for _, other := range [...]*actor.PID{sender, pid} {
-		if reply == nil { // an address that is none is no reason to tell nobody
+		if reply == nil && e.parties.meant(other) { // an address that is none is no reason to tell nobody
 			reply = e.parties.resolve(other)
 		}
 	}

@@ -9,24 +9,84 @@ import (
 	"github.com/ringmaster-io/ringmaster/messages"
 )
 
-// mail is a message that waits, and for whom it was posted: the process that
-// the owner's name meant then.
+// mail is a message that waits, and for whom it was posted: the processes that
+// the names of its owner and of its reply address meant then.
 type mail struct {
-	message any
+	message      any
+	owner, reply addressee
+}
+
+// addressee is a name, and whom it meant.
+type addressee struct {
 	pid     *actor.PID
 	process actor.Process
 }
 
+func (e *engine) addressee(pid *actor.PID) addressee {
+	if pid == nil {
+		return addressee{}
+	}
+	process, _ := e.system.ProcessRegistry.Get(pid)
+	return addressee{pid, process}
+}
+
+// is reports whether a PID is the addressee's name.
+func (a addressee) is(pid *actor.PID) bool {
+	return a.pid == pid || a.pid != nil && a.pid.Id == pid.Id && a.pid.Address == pid.Address
+}
+
 // mailOf looks up for whom a message is posted, on the poster's goroutine.
 func (e *engine) mailOf(message any) mail {
-	m := mail{message: message, pid: actor.UnwrapEnvelopeSender(message)}
-	if owner := ownerNamed(actor.UnwrapEnvelopeMessage(message)); owner != nil {
-		m.pid = owner
+	inner := actor.UnwrapEnvelopeMessage(message)
+	owner, reply := ownerNamed(inner), replyNamed(inner)
+	if owner == nil {
+		owner = actor.UnwrapEnvelopeSender(message)
 	}
-	if m.pid != nil {
-		m.process, _ = e.system.ProcessRegistry.Get(m.pid)
+	m := mail{message: message, owner: e.addressee(owner)}
+	if reply != nil && reply != owner {
+		m.reply = e.addressee(reply)
 	}
 	return m
+}
+
+// knows finds whom a name meant when the message was posted.
+func (m *mail) knows(pid *actor.PID) (actor.Process, bool) {
+	switch {
+	case m.owner.is(pid):
+		return m.owner.process, true
+	case m.reply.is(pid):
+		return m.reply.process, true
+	default:
+		return nil, false
+	}
+}
+
+// replyNamed is the reply address that a message names. Those of a batch are
+// taken to be one.
+func replyNamed(message any) *actor.PID {
+	switch m := message.(type) {
+	case *messages.Submit:
+		if m != nil {
+			return m.ReplyTo
+		}
+	case *messages.SubmitBatch:
+		if m != nil && len(m.Submits) > 0 && m.Submits[0] != nil {
+			return m.Submits[0].ReplyTo
+		}
+	case *messages.Cancel:
+		if m != nil {
+			return m.ReplyTo
+		}
+	case *messages.CancelOwner:
+		if m != nil {
+			return m.ReplyTo
+		}
+	case *messages.CancelHandle:
+		if m != nil {
+			return m.ReplyTo
+		}
+	}
+	return nil
 }
 
 // ownerNamed is the owner that a message names. Those of a batch are taken to

@@ -136,10 +136,20 @@ func (ps *parties) processOf(pid *actor.PID) (actor.Process, bool) {
 	if !ok || !reflect.TypeOf(process).Comparable() {
 		return nil, false
 	}
-	if pid == ps.posted.pid && process != ps.posted.process {
+	if then, known := ps.posted.knows(pid); known && process != then {
 		return nil, false
 	}
 	return process, true
+}
+
+// meant reports whether a PID is known to mean the same process as when the
+// message in hand was posted.
+func (ps *parties) meant(pid *actor.PID) bool {
+	if ps.posted.message == nil || pid == nil {
+		return true // it is being posted right now
+	}
+	_, known := ps.posted.knows(pid)
+	return known
 }
 
 // forget drops a party that nothing refers to any more.

@@ -38,8 +38,8 @@ var mutants = []mutant{
 	{
 		name: "what a failed ring's kernel has not consumed is left there",
 		file: "actors/engine_restart.go",
-		old:  "\tif !l.stuck {\n\t\te.takeBack(l)\n\t}\n",
-		new:  "",
+		old:  "\te.current, e.backend = nil, \"\"\n\tl.draining = true\n\te.takeBack(l)\n",
+		new:  "\te.current, e.backend = nil, \"\"\n\tl.draining = true\n",
 	},
 	{
 		name: "a failed ring goes on serving",
@@ -50,8 +50,8 @@ var mutants = []mutant{
 	{
 		name: "the message lost to a panic is not answered",
 		file: "actors/drive.go",
-		old:  "\td.guard(e.afterPanic)\n",
-		new:  "\te.inHand, e.batchInHand = nil, nil\n",
+		old:  "\td.guard(e.afterPanic)\n\te.parties.posted = mail{}\n",
+		new:  "\te.inHand, e.batchInHand = nil, nil\n\te.parties.posted = mail{}\n",
 	},
 	{
 		name: "a late descriptor is not closed",
@@ -92,7 +92,7 @@ var mutants = []mutant{
 	{
 		name: "a new actor under an old name gets the old one's identity",
 		file: "actors/party.go",
-		old:  "\tif pid == ps.posted.pid && process != ps.posted.process {\n\t\treturn nil, false\n\t}\n",
+		old:  "\tif then, known := ps.posted.knows(pid); known && process != then {\n\t\treturn nil, false\n\t}\n",
 		new:  "",
 	},
 	{
