@@ -56,7 +56,8 @@ type drive struct {
 	inHand  any    // the message that is being handled
 	acting  bool   // the actor is, as opposed to the engine by itself
 	taken   uint64 // user messages taken so far
-	looks   int    // how often the kernel's backlog kept the runner here
+	looks   int    // how often the kernel's backlog kept the runner here for nothing
+	reaped  uint64 // completions seen at the last look
 	sampled int    // bursts since the last one that was started as a sample
 	lone    int    // bursts of one message in a row, while gathering
 	over    bool   // the runner goroutine has ended
@@ -74,8 +75,8 @@ const (
 	loneBound   = 4
 )
 
-// looksBound is how often a runner enters the kernel for a backlog that shows
-// no completion. Completions themselves it never leaves behind: while it was at
+// looksBound is how often in a row a runner enters the kernel for a backlog that
+// shows no completion. Completions themselves it never leaves behind: while it was at
 // it they were not signalled.
 const looksBound = 2
 
@@ -396,6 +397,9 @@ func (d *drive) guard(f func()) {
 // leave gives the token back. It reports true, with the token still held, when
 // there is more to do.
 func (d *drive) leave() bool {
+	if reaped := d.engine.counters.Reaped; reaped != d.reaped {
+		d.looks, d.reaped = 0, reaped // the last look was worth it
+	}
 	if !d.resting() && d.engine.unmask(d.looks < looksBound) {
 		d.looks++
 		d.engine.mask()

@@ -15,6 +15,7 @@ import (
 func (e *engine) turn(thread *pinnedThread) {
 	for again := true; again; {
 		e.unstick()
+		e.exorcise()
 		e.laneReap()
 		e.askAgain()
 		e.issue(thread)

@@ -338,9 +338,6 @@ func (e *engine) settle() {
 	if len(e.links) > 1 || e.current == nil {
 		e.closeDrained()
 	}
-	if len(e.ghosts) > 0 {
-		e.exorcise()
-	}
 	if len(e.parties.dead) > 0 {
 		e.parties.exhume(e.drive.taken)
 	}

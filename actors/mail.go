@@ -14,6 +14,7 @@ import (
 type mail struct {
 	message      any
 	owner, reply addressee
+	more         []addressee // of the rest of a batch
 }
 
 // addressee is a name, and whom it meant.
@@ -46,7 +47,27 @@ func (e *engine) mailOf(message any) mail {
 	if reply != nil && reply != owner {
 		m.reply = e.addressee(reply)
 	}
+	if batch, ok := inner.(*messages.SubmitBatch); ok && batch != nil {
+		e.mailMore(&m, batch)
+	}
 	return m
+}
+
+// mailMore looks up whom the rest of a batch names, which is usually nobody else.
+func (e *engine) mailMore(m *mail, batch *messages.SubmitBatch) {
+	for _, s := range batch.Submits {
+		if s == nil {
+			continue
+		}
+		for _, pid := range [...]*actor.PID{s.ID.Owner, s.ReplyTo} {
+			if pid == nil || pid == m.owner.pid || pid == m.reply.pid {
+				continue
+			}
+			if _, known := m.knows(pid); !known {
+				m.more = append(m.more, e.addressee(pid))
+			}
+		}
+	}
 }
 
 // knows finds whom a name meant when the message was posted.
@@ -56,13 +77,16 @@ func (m *mail) knows(pid *actor.PID) (actor.Process, bool) {
 		return m.owner.process, true
 	case m.reply.is(pid):
 		return m.reply.process, true
-	default:
-		return nil, false
 	}
+	for _, a := range m.more {
+		if a.is(pid) {
+			return a.process, true
+		}
+	}
+	return nil, false
 }
 
-// replyNamed is the reply address that a message names. Those of a batch are
-// taken to be one.
+// replyNamed is the reply address that a message names, of a batch the first.
 func replyNamed(message any) *actor.PID {
 	switch m := message.(type) {
 	case *messages.Submit:
@@ -89,8 +113,7 @@ func replyNamed(message any) *actor.PID {
 	return nil
 }
 
-// ownerNamed is the owner that a message names. Those of a batch are taken to
-// be one.
+// ownerNamed is the owner that a message names, of a batch the first.
 func ownerNamed(message any) *actor.PID {
 	switch m := message.(type) {
 	case *messages.Submit:

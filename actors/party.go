@@ -75,12 +75,8 @@ func (ps *parties) known(pid *actor.PID) *party {
 	if pid == nil {
 		return nil
 	}
-	if pid == ps.lastPID {
-		return ps.last
-	}
-	if p := ps.byPID[pid]; p != nil {
-		ps.lastPID, ps.last = pid, p
-		return p
+	if p := ps.cached(pid); p != nil {
+		return ps.asMeant(pid, p)
 	}
 	if process, ok := ps.processOf(pid); ok {
 		return ps.byProcess[process]
@@ -94,16 +90,37 @@ func (ps *parties) resolve(pid *actor.PID) *party {
 	if pid == nil {
 		return nil
 	}
+	if p := ps.cached(pid); p != nil {
+		return ps.asMeant(pid, p)
+	}
+	p := ps.lookUp(pid)
+	if p != nil {
+		ps.lastPID, ps.last = pid, p
+	}
+	return p
+}
+
+// cached finds a party by a PID that it was found by before.
+func (ps *parties) cached(pid *actor.PID) *party {
 	if pid == ps.lastPID {
 		return ps.last
 	}
 	p := ps.byPID[pid]
-	if p == nil {
-		if p = ps.lookUp(pid); p == nil {
-			return nil
-		}
+	if p != nil {
+		ps.lastPID, ps.last = pid, p
 	}
-	ps.lastPID, ps.last = pid, p
+	return p
+}
+
+// asMeant gives the party that a PID stands for, unless the message in hand meant
+// another by it when it was posted.
+func (ps *parties) asMeant(pid *actor.PID, p *party) *party {
+	if ps.posted.message == nil {
+		return p
+	}
+	if then, known := ps.posted.knows(pid); known && p.process != then {
+		return nil
+	}
 	return p
 }
 

@@ -54,6 +54,9 @@ func (e *engine) abandon(l *link) {
 
 // exorcise ends what abandoned rings had, once their kernels are done with it.
 func (e *engine) exorcise() {
+	if len(e.ghosts) == 0 {
+		return
+	}
 	e.ghosts = slices.DeleteFunc(e.ghosts, func(l *link) bool {
 		gone := l.gone.Load()
 		if gone {

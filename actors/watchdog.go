@@ -63,6 +63,9 @@ func (d *drive) takeOver() {
 	if l.thread != nil { // it may hang as well: it has requests on that ring
 		l.thread.gone = true
 	}
+	if l == e.aside {
+		e.fenceAside()
+	}
 	d.failed(&ring.FatalError{Doing: "io_uring_enter", Err: ring.ErrStuck})
 	d.run(nil)
 }
