@@ -8,19 +8,44 @@ import (
 
 // RefuseDeadLetters answers what is sent to ring owners that are no more: each
 // Submit gets its Refused, with its operation inside, as the protocol
-// promises. The function is says which PIDs are those of ring owners;
-// it lasts as long as the actor system.
+// promises. The function find says whose PID is one of a ring owner's, and
+// reports false for others; it lasts as long as the actor system. While the ring
+// owner's engine still has something to end, it is given what comes: a Cancel is
+// to be answered after its operation.
 //
 // A sender that protoactor itself answers with a DeadLetterResponse, and that
 // is not an actor, is left alone: a future must not be answered twice.
-func RefuseDeadLetters(system *actor.ActorSystem, is func(*actor.PID) bool) {
+func RefuseDeadLetters(system *actor.ActorSystem, find func(*actor.PID) (*RingOwner, bool)) {
 	// Not SubscribeWithPredicate: it sets the predicate when events may already
 	// be on their way to the subscriber.
 	system.EventStream.Subscribe(func(event any) {
-		if letter, ok := event.(*actor.DeadLetterEvent); ok && letter.PID != nil && is(letter.PID) {
+		letter, ok := event.(*actor.DeadLetterEvent)
+		if !ok || letter.PID == nil {
+			return
+		}
+		if owner, ours := find(letter.PID); ours && !owner.takeDeadLetter(letter) {
 			refuseDeadLetter(system, letter)
 		}
 	})
+}
+
+// takeDeadLetter has the engine answer a Cancel that came after its actor's end,
+// and reports false when everything is answered.
+func (o *RingOwner) takeDeadLetter(letter *actor.DeadLetterEvent) bool {
+	if o == nil || letter.Sender != nil && !isActor(o.engine.system, letter.Sender) {
+		return false // a future has its answer from protoactor
+	}
+	select {
+	case <-o.engine.answered:
+		return false
+	default:
+	}
+	switch letter.Message.(type) {
+	case *messages.Cancel, *messages.CancelOwner, *messages.CancelHandle:
+		o.drive.PostUserMessage(&actor.MessageEnvelope{Message: letter.Message, Sender: letter.Sender})
+		return true
+	}
+	return false
 }
 
 func refuseDeadLetter(system *actor.ActorSystem, letter *actor.DeadLetterEvent) {

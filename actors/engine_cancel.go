@@ -329,10 +329,8 @@ func (e *engine) terminated(who *actor.PID) {
 
 // unwatchAll is for the end of the actor: nobody is to tell it anything more.
 func (e *engine) unwatchAll() {
-	for _, watched := range e.watched {
-		for _, p := range watched {
-			p.sendSystem(&actor.Unwatch{Watcher: e.self})
-		}
+	for _, p := range e.watchedInOrder() {
+		p.sendSystem(&actor.Unwatch{Watcher: e.self})
 	}
 }
 

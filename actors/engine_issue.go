@@ -163,12 +163,12 @@ func (e *engine) enterOne(l *link) {
 		e.fail(FailBeforeEnter)
 	}
 	n, err := e.enterKernel(l)
+	if fatal, ok := errors.AsType[*ring.FatalError](err); ok && fatal.Lost() {
+		l.lost = true // the kernel may say so only once
+	}
 	e.counters.Published += uint64(n)
 	if e.config.Failpoint != nil {
 		e.fail(FailAfterEnter)
-	}
-	if fatal := new(ring.FatalError); errors.As(err, &fatal) && fatal.Lost() {
-		l.lost = true
 	}
 	switch {
 	case err == nil:

@@ -233,17 +233,22 @@ func (e *engine) repair() {
 	})
 }
 
-// review looks for owners that have stopped while nobody could be told, the
-// first known first.
+// review looks for owners that have stopped while nobody could be told.
 func (e *engine) review() {
+	for _, p := range e.watchedInOrder() {
+		e.terminated(p.pid)
+	}
+}
+
+// watchedInOrder are those who are watched, the first known first, so that the
+// same history always goes the same way.
+func (e *engine) watchedInOrder() []*party {
 	var all []*party
 	for _, watched := range e.watched {
 		all = append(all, watched...)
 	}
 	slices.SortFunc(all, func(a, b *party) int { return cmp.Compare(a.index, b.index) })
-	for _, p := range all {
-		e.terminated(p.pid)
-	}
+	return all
 }
 
 func (e *engine) dispatchAgain(i uint32, p *operation) {

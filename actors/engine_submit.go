@@ -200,24 +200,28 @@ func ownerOf(m *messages.Submit, sender *actor.PID) *actor.PID {
 type flood struct {
 	count  atomic.Uint64
 	mu     sync.Mutex
-	owners map[*actor.PID]struct{}
+	known  map[*actor.PID]struct{}
+	owners []*actor.PID // the same, in order
 }
 
 func (f *flood) add(owner *actor.PID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.owners == nil {
-		f.owners = make(map[*actor.PID]struct{})
+	if f.known == nil {
+		f.known = make(map[*actor.PID]struct{})
 	}
-	f.owners[owner] = struct{}{}
+	if _, known := f.known[owner]; !known {
+		f.known[owner] = struct{}{}
+		f.owners = append(f.owners, owner)
+	}
 }
 
 // take gives those who were refused since.
-func (f *flood) take() map[*actor.PID]struct{} {
+func (f *flood) take() []*actor.PID {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	owners := f.owners
-	f.owners = nil
+	f.owners, f.known = nil, nil
 	return owners
 }
 
@@ -227,7 +231,7 @@ func (e *engine) feedFlooded() {
 		return
 	}
 	e.floodSeen = e.flood.count.Load()
-	for pid := range e.flood.take() {
+	for _, pid := range e.flood.take() {
 		if p := e.parties.resolve(pid); p != nil {
 			e.starve(p)
 			e.tidy(p)

@@ -51,6 +51,16 @@ func (o *RingOwner) Answered() <-chan struct{} { return o.engine.answered }
 // Closed is closed when, after that, nothing of the subsystem is left.
 func (o *RingOwner) Closed() <-chan struct{} { return o.engine.closed }
 
+// Ended reports whether nothing of the subsystem is left.
+func (o *RingOwner) Ended() bool {
+	select {
+	case <-o.engine.closed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Final is how the ring owner was at the end: it is there when Answered is
 // closed.
 func (o *RingOwner) Final() messages.Inspection {

@@ -59,6 +59,9 @@ func (thisHost) Duplicate(f *os.File) (fd int32, flags int, err error) {
 	if err == nil {
 		err = inner
 	}
+	if err == nil && isRing(fd) {
+		err = unix.EINVAL // closing one with a ring does not work
+	}
 	if err != nil && fd > 0 {
 		_ = unix.Close(int(fd))
 	}

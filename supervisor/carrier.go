@@ -16,8 +16,10 @@ import (
 type carrier struct {
 	main atomic.Pointer[Subsystem]
 
-	mu     sync.RWMutex
-	owners map[string]struct{} // the names of all ring owners there were
+	mu sync.RWMutex
+	// owners are all ring owners that there were, by name. Of those that have
+	// ended only the name is kept.
+	owners map[string]*actors.RingOwner
 }
 
 // carrierID is protoactor's number for the extension.
@@ -37,22 +39,28 @@ func carrierOf(system *actor.ActorSystem) *carrier {
 	if c, ok := system.Extensions.Get(carrierID).(*carrier); ok {
 		return c
 	}
-	c := &carrier{owners: make(map[string]struct{})}
+	c := &carrier{owners: make(map[string]*actors.RingOwner)}
 	system.Extensions.Register(c)
-	actors.RefuseDeadLetters(system, c.isOwner)
+	actors.RefuseDeadLetters(system, c.find)
 	return c
 }
 
 // refuse has dead letters to a ring owner refused.
-func (c *carrier) refuse(owner *actor.PID) {
+func (c *carrier) refuse(pid *actor.PID, owner *actors.RingOwner) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.owners[owner.Id] = struct{}{}
+	for name, o := range c.owners {
+		if o != nil && o.Ended() {
+			c.owners[name] = nil
+		}
+	}
+	c.owners[pid.Id] = owner
 }
 
-func (c *carrier) isOwner(pid *actor.PID) bool {
+// find implements what actors.RefuseDeadLetters asks for.
+func (c *carrier) find(pid *actor.PID) (*actors.RingOwner, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	_, yes := c.owners[pid.Id]
-	return yes
+	owner, yes := c.owners[pid.Id]
+	return owner, yes
 }

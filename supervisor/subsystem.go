@@ -112,7 +112,7 @@ func start(system *actor.ActorSystem, options []Option, spawn func(*actor.Props)
 		return nil, err
 	}
 	ownerPID := actor.NewPID(pid.Address, pid.Id+"/"+ownerName)
-	carrierOf(system).refuse(ownerPID)
+	carrierOf(system).refuse(ownerPID, owner)
 	return &Subsystem{
 		system: system,
 		owner:  owner,

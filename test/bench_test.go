@@ -216,9 +216,11 @@ type actorLoop struct {
 	done   chan error
 }
 
-func openActorLoop(path string, depth int) (loop, error) {
+func openActorLoop(path string, depth int) (loop, error) { return openActorLoopWith(path, depth) }
+
+func openActorLoopWith(path string, depth int, options ...supervisor.Option) (loop, error) {
 	system := actor.NewActorSystem(quiet)
-	rm, err := supervisor.Start(system)
+	rm, err := supervisor.Start(system, options...)
 	if err != nil {
 		return nil, err
 	}

@@ -135,7 +135,9 @@ func TestBlockedPoster(t *testing.T) {
 			require.Equal(t, seq, completion.ID.Seq)
 		})
 	}
-	require.Positive(t, r.inspect().Inline, "no poster ran the ring owner itself: nothing is shown")
+	if os.Getenv(inlineVariable) != inlineOff {
+		require.Positive(t, r.inspect().Inline, "no poster ran the ring owner itself: nothing is shown")
+	}
 }
 
 func blockedCases(r *rig) []blockedCase {

@@ -4,10 +4,13 @@ package test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -38,6 +41,38 @@ func runChild(name string) (code int) {
 		return 1
 	}
 	return 0
+}
+
+// aloneVariable names, in the environment of a child, the test that it is for.
+const aloneVariable = "RINGMASTER_TEST_ALONE"
+
+// alone runs a test again in a process of its own, of whose memory nothing else
+// has a part, and shows what it printed. It reports whether this is that process.
+func alone(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(aloneVariable) == t.Name() {
+		return true
+	}
+	pattern := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
+	out, err := runSelf(t, patience, []string{aloneVariable + "=" + t.Name()}, "-test.v", "-test.run="+pattern)
+	require.NoError(t, err, out)
+	require.Contains(t, out, "--- PASS: "+t.Name()+" ", out)
+	t.Log(out)
+	return false
+}
+
+// runSelf runs the test binary with something added to the environment, and
+// gives what it printed. It is killed some time after the limit that it has.
+func runSelf(t *testing.T, limit time.Duration, env []string, args ...string) (string, error) {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), limit+patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, self, append(args, "-test.timeout="+limit.String())...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // runInChild runs a child to its end, under another program if wrap names one,

@@ -29,6 +29,7 @@ func TestCountersAgainstKernel(t *testing.T) {
 	for _, inline := range []bool{true, false} {
 		t.Run(fmt.Sprintf("inline=%v", inline), func(t *testing.T) {
 			r := start(t, supervisor.WithInline(inline))
+			r.needsRing()
 			require.NoError(t, mixedWork(r.ctx, r.c, t.TempDir()))
 			p := r.probe()
 			reader, _ := r.pipe()
@@ -111,6 +112,7 @@ func TestEntersAgainstStrace(t *testing.T) {
 	if err != nil {
 		t.Skip("needs strace: ", err)
 	}
+	start(t).needsRing()
 	trace := filepath.Join(t.TempDir(), "trace")
 	out := runInChild(t, "enters", strace, "-f", "--seccomp-bpf", "-e", "trace=io_uring_enter", "-o", trace)
 	var counted, restarts int

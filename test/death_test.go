@@ -42,16 +42,16 @@ func (r *rig) comesBackTo(before footprint) {
 }
 
 // openBlocks opens one end of a FIFO on behalf of a probe, and returns when a
-// kernel worker waits in it for the other end.
+// worker waits in the kernel for the other end.
 func (r *rig) openBlocks(p *probe, seq uint64, path string) {
 	r.t.Helper()
 	r.send(p, seq, &messages.Open{Path: path})
 	r.inspect()
-	eventually(r.t, "a kernel worker waits for the FIFO's other end", func() bool { return workersIn("wait_for_partner") > 0 })
+	eventually(r.t, "a worker waits for the FIFO's other end", func() bool { return workersIn("wait_for_partner") > 0 })
 }
 
-// workersIn is how many of this process's kernel workers sleep in a kernel
-// function.
+// workersIn is how many of this process's threads, the kernel's workers for it
+// among them, sleep in a kernel function.
 func workersIn(function string) (n int) {
 	tasks, _ := filepath.Glob("/proc/self/task/*/wchan")
 	for _, task := range tasks {
@@ -76,7 +76,6 @@ func requireNoReader(t *testing.T, path string) {
 // Nothing of it may stay.
 func TestRequesterDies(t *testing.T) {
 	r := start(t)
-	named := fifo(t)
 	reader, _ := r.pipe()
 	before := r.footprint()
 	p := r.probe()
@@ -92,17 +91,35 @@ func TestRequesterDies(t *testing.T) {
 	r.system.Root.Send(r.rm.PID(), &messages.Submit{
 		Op: &messages.Timeout{After: time.Hour}, ID: messages.OpID{Owner: p.pid, Seq: 22}, Deadline: time.Now().Add(time.Hour),
 	})
-	r.openBlocks(p, 30, named)
+	r.requireDies(p, 7, before)
+}
+
+// TestRequesterDiesInOpen has an actor die while an open of its waits in the
+// kernel.
+func TestRequesterDiesInOpen(t *testing.T) {
+	r := start(t)
+	r.needsCancelledOpens()
+	named := fifo(t)
+	before := r.footprint()
+	p := r.probe()
+	r.openBlocks(p, 1, named)
+	r.requireDies(p, 1, before)
+	requireNoReader(t, named)
+}
+
+// requireDies stops a probe that has so many operations open: they end as
+// orphans, cancelled, and leave nothing.
+func (r *rig) requireDies(p *probe, operations int, before footprint) {
+	r.t.Helper()
 	in := r.inspect()
-	require.Equal(t, 8, in.InFlight+in.Queued)
+	require.Equal(r.t, operations, in.InFlight+in.Queued)
 	p.stop()
 	r.comesBackTo(before)
 	in = r.inspect()
-	require.EqualValues(t, 8, in.Orphaned)
-	require.EqualValues(t, 8, in.Cancelled)
-	require.Zero(t, in.LateClosed)
-	requireNoReader(t, named)
-	require.Empty(t, p.got)
+	require.EqualValues(r.t, operations, in.Orphaned)
+	require.EqualValues(r.t, operations, in.Cancelled)
+	require.Zero(r.t, in.LateClosed)
+	require.Empty(r.t, p.got)
 }
 
 // TestLateOpen has an open succeed that nobody waits for any more: the actor
@@ -155,7 +172,8 @@ func TestCompletedNotDelivered(t *testing.T) {
 }
 
 // TestOpActorStops stops operation actors in the middle of their operations:
-// the parent hears nothing, and nothing stays.
+// the parent hears nothing, and nothing stays. An open succeeds all the same,
+// too late.
 func TestOpActorStops(t *testing.T) {
 	g := newGate(actors.FailTaken)
 	r := start(t, supervisor.WithFailpoint(g.hook))
@@ -164,27 +182,10 @@ func TestOpActorStops(t *testing.T) {
 	pipe := r.adopt(reader)
 	parent := r.probe()
 	before := r.footprint()
-	spawnBlocking := func() (children []*actor.PID) {
-		parent.run(func(ctx actor.Context) {
-			children = append(children,
-				actors.SpawnOp(ctx, r.c, &messages.Read{Handle: pipe, Buf: make([]byte, 10)}, "read"),
-				actors.SpawnOp(ctx, r.c, &messages.Timeout{After: time.Hour}, "timeout"),
-				actors.SpawnOp(ctx, r.c, &messages.Open{Path: named}, "open"))
-		})
-		eventually(t, "they are in flight", func() bool { return r.inspect().InFlight == 3 && workersIn("wait_for_partner") == 1 })
-		return children
-	}
-	stop := func(children []*actor.PID) {
-		for _, child := range children {
-			_ = r.system.Root.StopFuture(child).Wait()
-		}
-	}
-	stop(spawnBlocking())
-	r.comesBackTo(before)
-	requireNoReader(t, named)
-
-	children := spawnBlocking()
-	lateOpen(r, g, named, func() { stop(children) })
+	read, timeout := &messages.Read{Handle: pipe, Buf: make([]byte, 10)}, &messages.Timeout{After: time.Hour}
+	children := []*actor.PID{spawnOp(parent, read), spawnOp(parent, timeout), spawnOp(parent, &messages.Open{Path: named})}
+	eventually(t, "they are in flight", func() bool { return r.inspect().InFlight == 3 && workersIn("wait_for_partner") == 1 })
+	lateOpen(r, g, named, func() { r.stopAll(children) })
 	r.comesBackTo(before)
 	require.EqualValues(t, 1, r.inspect().LateClosed)
 	parent.silent()
@@ -192,6 +193,33 @@ func TestOpActorStops(t *testing.T) {
 	_, err := writer.WriteString("still here")
 	require.NoError(t, err)
 	require.Equal(t, "still here", string(do(r, &messages.Read{Handle: pipe, Buf: make([]byte, 100)})))
+}
+
+// TestOpActorStopsInOpen stops one whose open waits in the kernel.
+func TestOpActorStopsInOpen(t *testing.T) {
+	r := start(t)
+	r.needsCancelledOpens()
+	named := fifo(t)
+	parent := r.probe()
+	before := r.footprint()
+	child := spawnOp(parent, &messages.Open{Path: named})
+	eventually(t, "it is in flight", func() bool { return r.inspect().InFlight == 1 && workersIn("wait_for_partner") == 1 })
+	r.stopAll([]*actor.PID{child})
+	r.comesBackTo(before)
+	requireNoReader(t, named)
+	parent.silent()
+}
+
+// spawnOp has a probe spawn an operation actor.
+func spawnOp[R any](parent *probe, op messages.Operation[R]) (child *actor.PID) {
+	parent.run(func(ctx actor.Context) { child = actors.SpawnOp(ctx, parent.rig.c, op, op.Name()) })
+	return child
+}
+
+func (r *rig) stopAll(pids []*actor.PID) {
+	for _, pid := range pids {
+		_ = r.system.Root.StopFuture(pid).Wait()
+	}
 }
 
 // TestOpActorHandle has an operation actor open a file: the handle is the

@@ -20,6 +20,17 @@ type kernelView struct {
 	CqHead, CqTail uint64
 }
 
+// seen is how much of the subsystem's work the kernel has seen: by the kernel's
+// own account of the ring, and where there is none by the backend's.
+func (r *rig) seen() kernelView {
+	r.t.Helper()
+	if r.onRing() {
+		return theRing(r.t)
+	}
+	in := r.inspect()
+	return kernelView{in.Published, in.Published, in.Reaped, in.Reaped}
+}
+
 // theRing is what the kernel says of the only ring of this process.
 func theRing(t testing.TB) kernelView {
 	t.Helper()

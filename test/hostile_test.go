@@ -28,29 +28,52 @@ func TestAdoptOfNoFile(t *testing.T) {
 	require.Zero(t, r.inspect().Restarts)
 }
 
-// TestManyOpensThatWait: opens of a FIFO wait in kernel workers for its other
-// end. Other path operations must not wait with them.
+// TestManyOpensThatWait: opens of a FIFO wait in the kernel for its other end.
+// Other path operations must not wait with them.
 func TestManyOpensThatWait(t *testing.T) {
 	r := start(t)
 	path := fifo(t)
 	p := r.probe()
+	openMany(r, p, path)
+	for range 100 {
+		do(r, &messages.Stat{Path: path})
+	}
+	require.Equal(t, manyOpens, r.inspect().InFlight)
+	writer, err := os.OpenFile(path, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer writer.Close()
+	for range manyOpens {
+		require.NoError(t, next[*messages.Completion](p).Err)
+	}
+}
+
+// TestManyOpensCancelled cancels as many.
+func TestManyOpensCancelled(t *testing.T) {
+	r := start(t)
+	r.needsCancelledOpens()
+	p := r.probe()
+	openMany(r, p, fifo(t))
+	r.system.Root.Send(r.rm.PID(), &messages.CancelOwner{Owner: p.pid})
+	for range manyOpens {
+		require.Error(t, next[*messages.Completion](p).Err)
+	}
+	next[*messages.CancelResult](p)
+}
+
+const manyOpens = 32
+
+// openMany opens a FIFO's reading end again and again, on behalf of a probe.
+func openMany(r *rig, p *probe, path string) {
+	r.t.Helper()
 	batch := &messages.SubmitBatch{}
-	for k := range 32 {
+	for k := range manyOpens {
 		batch.Submits = append(batch.Submits, &messages.Submit{
 			Op: &messages.Open{Path: path, Flags: os.O_RDONLY},
 			ID: messages.OpID{Owner: p.pid, Seq: uint64(k + 1)},
 		})
 	}
 	r.system.Root.Send(r.rm.PID(), batch)
-	for range 100 {
-		do(r, &messages.Stat{Path: path})
-	}
-	require.Equal(t, 32, r.inspect().InFlight)
-	r.system.Root.Send(r.rm.PID(), &messages.CancelOwner{Owner: p.pid})
-	for range 32 {
-		require.Error(t, next[*messages.Completion](p).Err)
-	}
-	next[*messages.CancelResult](p)
+	eventually(r.t, "they are in flight", func() bool { return r.inspect().InFlight == manyOpens })
 }
 
 // TestOldNameAtTheDoor: a Submit that waits in the mailbox while its actor dies

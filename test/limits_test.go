@@ -22,7 +22,7 @@ func TestStrangers(t *testing.T) {
 	p := r.probe()
 	gone := r.probe()
 	gone.stop()
-	before, kernel := r.inspect(), theRing(t)
+	before, kernel := r.inspect(), r.seen()
 	for _, owner := range []*actor.PID{gone.pid, actor.NewPID("elsewhere:1", p.pid.Id), {}} {
 		r.system.Root.Send(r.rm.PID(), &messages.Submit{Op: &messages.Nop{}, ID: messages.OpID{Owner: owner, Seq: 1}, ReplyTo: p.pid})
 		require.ErrorIs(t, next[*messages.Refused](p).Err, messages.ErrOwner)
@@ -37,7 +37,7 @@ func TestStrangers(t *testing.T) {
 	r.system.Root.Send(r.rm.PID(), &messages.Submit{Op: &messages.Nop{}}) // nobody to answer
 	r.system.Root.Send(r.rm.PID(), &messages.Inspect{})
 	after := r.inspect()
-	require.Equal(t, kernel, theRing(t))
+	require.Equal(t, kernel, r.seen())
 	require.Equal(t, before.Strange+10, after.Strange)
 	require.Equal(t, before.Refused+4, after.Refused)
 	require.Equal(t, before.Owners, after.Owners)
@@ -65,7 +65,7 @@ func TestDeadlinePast(t *testing.T) {
 	r := start(t)
 	p := r.probe()
 	r.inspect()
-	before := theRing(t)
+	before := r.seen()
 	r.system.Root.Send(r.rm.PID(), &messages.Submit{
 		Op: &messages.Nop{}, ID: messages.OpID{Owner: p.pid, Seq: 1}, Deadline: time.Now().Add(-time.Second),
 	})
@@ -73,7 +73,7 @@ func TestDeadlinePast(t *testing.T) {
 	require.ErrorIs(t, c.Err, context.DeadlineExceeded)
 	var timeout interface{ Timeout() bool }
 	require.True(t, errors.As(c.Err, &timeout) && timeout.Timeout())
-	require.Equal(t, before, theRing(t))
+	require.Equal(t, before, r.seen())
 }
 
 // TestOverload refuses what is over a limit, at once, and says when there is

@@ -26,8 +26,8 @@ func memoryInUse() int64 {
 }
 
 // TestMemoryInFlight has ten thousand operations in flight, which may cost four
-// mebibytes, the messages of their requester included. When they have ended all
-// of it comes back but the slots.
+// mebibytes through io_uring, the messages of their requester included. When
+// they have ended all of it comes back but the slots.
 func TestMemoryInFlight(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // only when we ask
 	reader, writer, err := os.Pipe()
@@ -43,6 +43,9 @@ func TestMemoryInFlight(t *testing.T) {
 		{"timeout", func(messages.Handle) messages.Op { return &messages.Timeout{After: time.Hour} }},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
+			if !alone(t) {
+				return // other tests leave behind what a collection at a bad time frees
+			}
 			r := start(t, supervisor.WithInFlight(manyOperations))
 			pipe := r.adopt(reader)
 			memoryOfMany(r, func() messages.Op { return kind.op(pipe) })
@@ -50,26 +53,33 @@ func TestMemoryInFlight(t *testing.T) {
 	}
 }
 
+// The portable backend's part of an operation is on our heap, too. That of
+// io_uring is the kernel's, and is not counted.
 const (
-	manyOperations = 10_000
-	manyMost       = 4 << 20
+	manyOperations   = 10_000
+	manyMost         = 4 << 20
+	manyMostPortable = 8 << 20
 )
 
 func memoryOfMany(r *rig, op func() messages.Op) {
 	p := r.probe()
+	most := int64(manyMost)
+	if !r.onRing() {
+		most = manyMostPortable
+	}
 	begin := memoryInUse()
-	var kept [2]int64
+	var kept [5]int64
 	for round := range kept {
 		own := submitMany(r, p, uint64(round*manyOperations), op)
 		used := memoryInUse() - begin
 		r.t.Logf("%d bytes an operation: %d of the subsystem, %d of the requester's messages; %d KiB in all",
 			used/manyOperations, (used-own)/manyOperations, own/manyOperations, used>>10)
-		require.LessOrEqual(r.t, used, int64(manyMost))
+		require.LessOrEqual(r.t, used, most)
 		cancelMany(r, p)
 		kept[round] = memoryInUse() - begin
 		r.t.Logf("%d KiB are kept afterwards", kept[round]>>10)
 	}
-	require.Less(r.t, kept[1], kept[0]+256<<10, "it grows")
+	require.Less(r.t, kept[4], kept[1]+512<<10, "it grows") // 18 bytes an operation and round would be seen
 }
 
 // submitMany brings the operations in flight, and says what their messages
@@ -82,12 +92,12 @@ func submitMany(r *rig, p *probe, seq uint64, op func() messages.Op) (own int64)
 		submits[k] = &messages.Submit{Op: op(), ID: messages.OpID{Owner: p.pid, Seq: seq + uint64(k+1)}}
 	}
 	own = memoryInUse() - begin - int64(len(submits))*8
-	before := theRing(r.t).SqHead
+	before := r.seen().SqHead
 	for _, submit := range submits {
 		r.system.Root.Send(r.rm.PID(), submit)
 	}
 	eventually(r.t, "all are in flight", func() bool { return r.inspect().InFlight == manyOperations })
-	require.Equal(r.t, before+manyOperations, theRing(r.t).SqHead, "the kernel has them")
+	require.Equal(r.t, before+manyOperations, r.seen().SqHead, "the kernel has them")
 	return own
 }
 

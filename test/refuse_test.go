@@ -29,7 +29,7 @@ type badInput struct {
 }
 
 // TestRefusals sends bad input to the real kernel, which must see nothing of
-// it: its own count of what it took from the submission queue stands still.
+// it: the count of what it took from the submission queue stands still.
 func TestRefusals(t *testing.T) {
 	r := start(t)
 	dir := t.TempDir()
@@ -45,10 +45,10 @@ func TestRefusals(t *testing.T) {
 	r.inspect()
 	for k, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			before := theRing(t)
+			before := r.seen()
 			r.send(p, uint64(k+1), c.op)
 			refused := next[*messages.Refused](p)
-			require.Equal(t, before, theRing(t))
+			require.Equal(t, before, r.seen())
 			require.ErrorIs(t, refused.Err, messages.ErrRefused)
 			require.ErrorIs(t, refused.Err, c.want)
 			require.IsType(t, (*messages.OpError)(nil), refused.Err)

@@ -49,7 +49,7 @@ func start(t testing.TB, options ...supervisor.Option) *rig {
 func startUnchecked(t testing.TB, options ...supervisor.Option) *rig {
 	t.Helper()
 	system := actor.NewActorSystem(quiet)
-	rm, err := supervisor.Start(system, options...)
+	rm, err := supervisor.Start(system, rigOptions(options)...)
 	require.NoError(t, err)
 	return rigFor(t, system, rm)
 }

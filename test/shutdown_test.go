@@ -84,23 +84,39 @@ func TestShutdownCancels(t *testing.T) {
 	r := startUnchecked(t)
 	reader, _ := r.pipe()
 	pipe := r.adopt(reader)
-	named := fifo(t)
 	p := r.probe()
 	r.send(p, 1, &messages.Read{Handle: pipe, Buf: make([]byte, 10)})
 	r.send(p, 2, &messages.Read{Handle: pipe, Buf: make([]byte, 10)})
 	r.send(p, 3, &messages.Timeout{After: time.Hour})
-	r.openBlocks(p, 4, named)
+	r.inspect()
+	requireShutdownCancels(r, p, 3)
+}
+
+// TestShutdownCancelsOpen does so with an open that waits in the kernel.
+func TestShutdownCancelsOpen(t *testing.T) {
+	start(t).needsCancelledOpens()
+	r := startUnchecked(t)
+	named := fifo(t)
+	p := r.probe()
+	r.openBlocks(p, 1, named)
+	requireShutdownCancels(r, p, 1)
+	requireNoReader(t, named)
+}
+
+// requireShutdownCancels shuts down with no time for what is in flight, and
+// takes the answers.
+func requireShutdownCancels(r *rig, p *probe, operations int) {
+	r.t.Helper()
 	ctx, cancel := context.WithCancel(r.ctx)
 	cancel()
 	report, err := r.rm.Shutdown(ctx)
-	require.NoError(t, err)
-	requireLedger(t, report)
-	for range 4 {
+	require.NoError(r.t, err)
+	requireLedger(r.t, report)
+	for range operations {
 		c := next[*messages.Completion](p)
-		require.ErrorIs(t, c.Err, messages.ErrStopped)
-		require.NotNil(t, c.Op)
+		require.ErrorIs(r.t, c.Err, messages.ErrStopped)
+		require.NotNil(r.t, c.Op)
 	}
-	requireNoReader(t, named)
 }
 
 // TestShutdownWhileRestarting shuts down a ring owner that fails all the time.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,6 +100,8 @@ func childStart() error {
 
 // TestRefusedOptions refuses limits that make no sense, and leaves nothing.
 func TestRefusedOptions(t *testing.T) {
+	before := leak.OpenFiles()
+	closed := func() bool { return slices.Equal(before, leak.OpenFiles()) }
 	for name, option := range map[string]supervisor.Option{
 		"in-flight-none": supervisor.WithInFlight(0),
 		"in-flight-all":  supervisor.WithInFlight(1 << 20),
@@ -110,15 +113,15 @@ func TestRefusedOptions(t *testing.T) {
 		"without-logger": supervisor.WithLogger(nil),
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := leak.OpenFiles()
 			system := actor.NewActorSystem(quiet)
 			_, err := supervisor.Start(system, option)
 			require.ErrorIs(t, err, messages.ErrArgument)
-			require.Equal(t, before, leak.OpenFiles())
+			require.True(t, closed(), "descriptors are left")
 			rm, err := supervisor.Start(system)
 			require.NoError(t, err)
 			_, err = rm.Shutdown(t.Context())
 			require.NoError(t, err)
+			eventually(t, "the backend's descriptors are closed", closed)
 		})
 	}
 }

@@ -3,6 +3,7 @@
 //	example                  a tour of the promises, in a few seconds
 //	example copy SRC DST     copy a tree, if need be while the ring owner crashes
 //	example sum PATH...      SHA-256 of files, in the format of sha256sum
+//	example chaos            many actors do I/O while everything fails; each answer is checked
 //
 // The program does no file I/O of its own: every file, directory and link is
 // read and written through the subsystem. It uses it in each of the three ways

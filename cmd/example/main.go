@@ -67,7 +67,7 @@ func rootCommand(g *globals) *cobra.Command {
 	level := "error"
 	root := &cobra.Command{
 		Use:   "example",
-		Short: "I/O through Ringmaster: a tour, a copy of a tree, checksums",
+		Short: "I/O through Ringmaster: a tour, a copy of a tree, checksums, chaos",
 		Long: "Shows Ringmaster, an I/O subsystem for actors, at work. Without a command it gives\n" +
 			"a tour: what the subsystem promises, and what was counted.",
 		Args:               cobra.NoArgs,
@@ -84,6 +84,6 @@ func rootCommand(g *globals) *cobra.Command {
 	root.SetOut(g.stdout)
 	root.SetErr(g.stderr)
 	root.PersistentFlags().StringVar(&level, "log-level", level, "what to log on standard error: debug, info, warn or error")
-	root.AddCommand(copyCommand(g), sumCommand(g))
+	root.AddCommand(copyCommand(g), sumCommand(g), chaosCommand(g))
 	return root
 }

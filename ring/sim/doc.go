@@ -1,0 +1,34 @@
+// Package sim is a simulated operating system behind the seams of package ring:
+// kernels, descriptors, blocking lanes, time, and the order in which things are
+// done. It performs nothing real, and one seed decides all of it: the same
+// choices give the same history.
+//
+// # The world
+//
+// A [World] is single-threaded. Whatever anybody would do on another goroutine,
+// on a thread of its own or later, is a task or a timer of the world, which runs
+// them one at a time, in an order of its choosing, on the goroutine that calls
+// [World.Step]. Virtual time passes when nothing is left to do, or when the
+// world chooses that the others were slow.
+//
+// A [Kernel] is one ring: what is pushed to it is seen at an Enter, completes
+// inline, soon, late, only when it is cancelled, or not even then, and with the
+// results that kernels have been seen to give. Its requests go to a file system
+// that consists of names only: what a name stands for, what is in it and whether
+// its device hangs follow from the name itself (see [Node]), so that there is
+// nothing to set up, and the content of everything is known.
+//
+// # Invariant
+//
+// It takes no liberties that the seam does not: each behaviour is one that a
+// kernel may show by the rules of [ring.Kernel], and most were observed. And it
+// holds its user to those rules: memory changed or given back while the kernel
+// has it, a descriptor closed while a request refers to it or used after it was
+// closed, a request published by a thread that will not be there for it, is a
+// violation ([World.Violate]), which is kept whatever the user recovers from.
+//
+// # Who may call
+//
+// Everything is for one goroutine at a time. Several may take turns, if
+// something else keeps them apart.
+package sim

@@ -1,0 +1,110 @@
+//go:build linux
+
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ringmaster-io/ringmaster/actors"
+	"github.com/ringmaster-io/ringmaster/messages"
+	"github.com/ringmaster-io/ringmaster/supervisor"
+)
+
+// firstAnswerMax is how long the first answer of the next ring may take after
+// the failure, when what the old one has is drained. Where all of it has to be
+// cancelled first, it takes what the kernel takes for that.
+const firstAnswerMax = 20 * time.Millisecond
+
+// manyInFlight is how much is in flight when the ring is lost, and manyTimes how
+// often that is tried.
+const (
+	manyInFlight = 10_000
+	manyTimes    = 5
+)
+
+// TestTenThousandInFlight loses the ring with ten thousand operations on it, by
+// each policy. The next ring answers soon, and all are answered: with their true
+// results, or cancelled.
+func TestTenThousandInFlight(t *testing.T) {
+	for _, policy := range []actors.Policy{actors.Drain, actors.CancelInFlight} {
+		t.Run(policy.String(), func(t *testing.T) {
+			var took []time.Duration
+			for k := range manyTimes {
+				t.Run(fmt.Sprint(k), func(t *testing.T) { took = append(took, loseMany(t, policy)) })
+			}
+			quickest := at(took, 0) // what else the machine does only adds to it
+			t.Logf("the first answer of the next ring came after %v", took)
+			if policy == actors.Drain {
+				require.Less(t, quickest, slowdown*firstAnswerMax)
+			}
+		})
+	}
+}
+
+// loseMany does it once, on a subsystem of its own, and gives how long the first
+// answer took.
+func loseMany(t *testing.T, policy actors.Policy) (took time.Duration) {
+	s := &striker{point: actors.FailTaken}
+	var failed atomic.Int64
+	o := start(t, supervisor.WithPolicy(policy), supervisor.WithInFlight(2*manyInFlight), supervisor.WithFailpoint(
+		func(point actors.Failpoint, n int) {
+			if point == s.point && s.armed.Load() {
+				failed.Store(time.Now().UnixNano())
+			}
+			s.hook(point, n)
+		}))
+	r := o.requester()
+	reader, writer := o.pipe()
+	pipe := o.adopt(reader)
+	var all []*entry
+	for k := range manyInFlight {
+		if k%2 == 0 {
+			all = append(all, r.submit(&messages.Poll{Handle: pipe, Events: messages.Readable}))
+			continue
+		}
+		all = append(all, r.submit(&messages.Timeout{After: time.Hour}))
+	}
+	o.inFlight(manyInFlight)
+	s.armed.Store(true)
+	require.ErrorIs(t, fails(o, &messages.Nop{}), messages.ErrRestarted)
+	do(o, &messages.Nop{})
+	began := time.Unix(0, failed.Load())
+	took = time.Since(began)
+	if policy == actors.Drain {
+		require.EqualValues(t, 1, o.inspect().Draining)
+		_, err := writer.WriteString("now")
+		require.NoError(t, err)
+		for k := 0; k < manyInFlight; k += 2 {
+			require.NoError(t, all[k].err())
+		}
+		r.cancelAll()
+	}
+	r.settled()
+	t.Logf("all were answered within %v of the failure", time.Since(began))
+	for k, e := range all {
+		if want := manyEnd(policy, k); !errors.Is(e.err(), want) {
+			t.Fatalf("%s: %v, not %v", e, e.err(), want)
+		}
+	}
+	do(o, &messages.Close{Handle: pipe})
+	return took
+}
+
+// manyEnd is how the k-th operation is to end.
+func manyEnd(policy actors.Policy, k int) error {
+	switch {
+	case policy == actors.CancelInFlight:
+		return messages.ErrRingLost
+	case k%2 == 0: // what it polls for has come
+		return nil
+	default:
+		return context.Canceled
+	}
+}
