@@ -46,7 +46,7 @@ var _ ring.Kernel = (*Kernel)(nil)
 // fatalLost says that a completion was lost.
 func (k *Kernel) fatalLost() error {
 	k.told = true
-	return k.fatal(unix.EBADR)
+	return k.fatal(errLost)
 }
 
 // completion is one CQE, whether it says that a descriptor is open of which
@@ -352,7 +352,7 @@ var deaths = [...]struct {
 	errno syscall.Errno
 	did   Behaviour
 }{
-	{unix.EBADFD, DidFatalBadFD},
+	{errDisabled, DidFatalBadFD},
 	{unix.ENXIO, DidFatalNXIO},
 	{unix.EOWNERDEAD, DidFatalOwnerDead},
 	{unix.EINVAL, DidFatalInvalid},

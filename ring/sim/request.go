@@ -198,7 +198,7 @@ func (r *request) start() {
 		k.cancel(r)
 	case r.Code == ring.CodeTimeout:
 		r.stage = armed
-		w.AfterFunc(r.Duration(), func() { r.finish(-int32(unix.ETIME)) })
+		w.AfterFunc(r.Duration(), func() { r.finish(ring.Expired) })
 	case r.isArmed():
 		r.stage = armed
 		r.startArmed()
@@ -236,7 +236,7 @@ func (r *request) isArmed() bool {
 func (r *request) ofDevice() bool {
 	d := r.files[0]
 	return r.transfers() && d != nil &&
-		(d.Node.Kind == BlockDevice || d.Node.Kind == Character || d.Flags&unix.O_DIRECT != 0)
+		(d.Node.Kind == BlockDevice || d.Node.Kind == Character || d.Flags&openDirectly != 0)
 }
 
 // isBlock reports whether a request is issued to the block layer as it is.

@@ -16,29 +16,31 @@ import (
 var deeds = []struct {
 	name   string
 	weight int
-	do     func(*history)
+	// cornered is the weight while the ring owner of a cornered history hangs.
+	cornered int
+	do       func(*history)
 }{
-	{"submit", 40, (*history).doSubmit},
-	{"batch", 8, (*history).doBatch},
-	{"cancel", 9, (*history).doCancel},
-	{"cancel-other", 2, (*history).doCancelOther},
-	{"cancel-owner", 2, (*history).doCancelOwner},
-	{"cancel-handle", 3, (*history).doCancelHandle},
-	{"spawn-op", 7, (*history).doSpawnOp},
-	{"end-op", 3, (*history).doEndOp},
-	{"future", 3, (*history).doFuture},
-	{"bad", 3, (*history).doBad},
-	{"crash", 5, (*history).doCrash},
-	{"storm", 1, (*history).doStorm},
-	{"die", 3, (*history).doDie},
-	{"impostor", 2, (*history).doImpostor},
-	{"enter", 2, (*history).doEnter},
-	{"inspect", 3, (*history).doInspect},
-	{"pass", 8, (*history).doPass},
-	{"rest", 2, (*history).doRest},
-	{"flood", 1, (*history).doFlood},
-	{"no-ring", 1, (*history).doNoRing},
-	{"thaw", 1, (*history).doThaw},
+	{"submit", 40, 10, (*history).doSubmit},
+	{"batch", 8, 0, (*history).doBatch},
+	{"cancel", 9, 30, (*history).doCancel},
+	{"cancel-other", 2, 0, (*history).doCancelOther},
+	{"cancel-owner", 2, 10, (*history).doCancelOwner},
+	{"cancel-handle", 3, 0, (*history).doCancelHandle},
+	{"spawn-op", 7, 0, (*history).doSpawnOp},
+	{"end-op", 3, 5, (*history).doEndOp},
+	{"future", 3, 0, (*history).doFuture},
+	{"bad", 3, 0, (*history).doBad},
+	{"crash", 5, 0, (*history).doCrash},
+	{"storm", 1, 0, (*history).doStorm},
+	{"die", 3, 10, (*history).doDie},
+	{"impostor", 2, 0, (*history).doImpostor},
+	{"enter", 2, 0, (*history).doEnter},
+	{"inspect", 3, 0, (*history).doInspect},
+	{"pass", 8, 0, (*history).doPass},
+	{"rest", 2, 0, (*history).doRest},
+	{"flood", 1, 0, (*history).doFlood},
+	{"no-ring", 1, 0, (*history).doNoRing},
+	{"thaw", 1, 0, (*history).doThaw},
 }
 
 // step takes one step. It reports false when there is none left, or no use in
@@ -47,13 +49,17 @@ func (h *history) step() bool {
 	if h.plan = h.script.step(); h.plan == nil {
 		return false
 	}
+	weights := func(i int) int { return deeds[i].weight }
+	if h.cornered && h.aside { // what can still happen to operations that are given up
+		weights = func(i int) int { return deeds[i].cornered }
+	}
 	total := 0
-	for _, d := range deeds {
-		total += d.weight
+	for i := range deeds {
+		total += weights(i)
 	}
 	pick := h.plan.Pick(total)
-	for _, d := range deeds {
-		if pick -= d.weight; pick < 0 {
+	for i, d := range deeds {
+		if pick -= weights(i); pick < 0 {
 			h.coverage.deed(d.name)
 			h.world.Note("step " + d.name)
 			d.do(h)
@@ -67,7 +73,7 @@ func (h *history) step() bool {
 // stepAside takes a step, now and then, while the ring owner hangs in the
 // kernel.
 func (h *history) stepAside() {
-	if !h.world.Hangs() || h.aside || h.over || h.world.Failed() || !h.script.order.Chance(asideChance) {
+	if !h.world.Hangs() || h.aside || h.over || h.world.Failed() || !h.script.order.Chance(h.asideChance()) {
 		return
 	}
 	plan := h.plan
@@ -77,7 +83,12 @@ func (h *history) stepAside() {
 }
 
 // asideChance is how often that is, of thousand steps of the world.
-const asideChance = 300
+func (h *history) asideChance() int {
+	if h.cornered {
+		return 700
+	}
+	return 200
+}
 
 // breathe lets the world run for a while between two steps.
 func (h *history) breathe() {

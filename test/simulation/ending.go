@@ -19,6 +19,7 @@ import (
 type ending struct {
 	ctx      *askedContext
 	outcome  chan outcome
+	waiting  bool // the other goroutine waits, and does not use the world
 	released bool
 }
 
@@ -88,6 +89,7 @@ func (h *history) shutDown() {
 	}()
 	select {
 	case <-e.ctx.asked:
+		e.waiting = true
 	case <-time.After(patience):
 		h.world.Violate("Shutdown does not come to wait for its context")
 	}
@@ -98,7 +100,7 @@ func (h *history) subsystemPID() *actor.PID { return h.system.NewLocalPID("ringm
 
 // attend has Shutdown's next step done once it has been woken.
 func (e *ending) attend(h *history) {
-	if e.outcome == nil || e.released || len(e.ctx.asked) > 0 {
+	if !e.waiting || e.released {
 		return
 	}
 	if _, running := supervisor.Get(h.system); running && !e.ctx.over {

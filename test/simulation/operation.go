@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ringmaster-io/ringmaster/messages"
 	"github.com/ringmaster-io/ringmaster/ring/sim"
 )
@@ -143,7 +141,7 @@ func makeOpen(h *history, r *requester, t *ticket) messages.Op {
 		}
 		t.node.Kind, t.node.Size = sim.Regular, 0
 	case sim.Regular:
-		op.Flags |= []int{0, os.O_APPEND, unix.O_DIRECT}[h.plan.Pick(3)]
+		op.Flags |= []int{0, os.O_APPEND, openDirectly}[h.plan.Pick(3)]
 	}
 	op.Stat = h.plan.Pick(4) == 3
 	if h.plan.Pick(8) == 7 {
@@ -388,3 +386,7 @@ func isNil(op messages.Op) bool {
 		return false
 	}
 }
+
+// openDirectly is O_DIRECT by the number that it has on Linux, as everywhere in
+// the simulated world.
+const openDirectly = 0x4000
