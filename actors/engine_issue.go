@@ -123,6 +123,15 @@ func (e *engine) enter() {
 	}
 }
 
+// isLost reports whether an enter says that a completion is lost.
+func isLost(err error) bool {
+	if err == nil {
+		return false
+	}
+	fatal, ok := errors.AsType[*ring.FatalError](err)
+	return ok && fatal.Lost()
+}
+
 // enterKernel enters one ring's kernel, where the holder of the token may hang
 // so long that it is taken from him. He touches nothing then, but says that he
 // is back.
@@ -134,6 +143,7 @@ func (e *engine) enterKernel(l *link) (int, error) {
 	n, err := l.kernel.Enter()
 	if !d.token.entered(visit) {
 		l.late.Store(uint64(n))
+		l.lateLost.Store(isLost(err))
 		l.back.Store(true)
 		d.wake()
 		panic(revoked{})
@@ -153,6 +163,7 @@ func (e *engine) unstick() {
 			l.stuck = false
 			e.stuck--
 			e.counters.Published += l.late.Load()
+			l.lost = l.lost || l.lateLost.Load()
 			e.takeBack(l)
 		}
 	}
@@ -163,9 +174,7 @@ func (e *engine) enterOne(l *link) {
 		e.fail(FailBeforeEnter)
 	}
 	n, err := e.enterKernel(l)
-	if fatal, ok := errors.AsType[*ring.FatalError](err); ok && fatal.Lost() {
-		l.lost = true // the kernel may say so only once
-	}
+	l.lost = l.lost || isLost(err) // the kernel may say so only once
 	e.counters.Published += uint64(n)
 	if e.config.Failpoint != nil {
 		e.fail(FailAfterEnter)

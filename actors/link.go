@@ -30,9 +30,10 @@ type link struct {
 	// stuck: a holder of the token hangs in its enter, and the submission queue
 	// is not to be touched. back is set when he returns, and late is what the
 	// kernel consumed meanwhile.
-	stuck bool
-	back  atomic.Bool
-	late  atomic.Uint64
+	stuck    bool
+	back     atomic.Bool
+	late     atomic.Uint64
+	lateLost atomic.Bool
 	// overdue is set when a draining ring's time is up.
 	overdue   atomic.Bool
 	told      bool // its operations were asked to stop
