@@ -232,7 +232,6 @@ type ask struct {
 	what     string
 	reply    *requester
 	target   *ticket // of a Cancel
-	known    bool    // the target is known to have been taken
 	told     bool
 	forgiven string
 }
