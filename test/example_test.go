@@ -15,7 +15,7 @@ func Example() {
 	system := actor.NewActorSystem()
 	io, err := supervisor.Start(system)
 	if err != nil {
-		panic(err) // no io_uring here
+		panic(err)
 	}
 	defer io.Shutdown(context.Background())
 	done := make(chan struct{})
