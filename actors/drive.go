@@ -141,6 +141,7 @@ func (d *drive) PostUserMessage(message any) {
 		return
 	}
 	if d.user.length.Load() >= d.bound && d.engine.refuseFlood(message) {
+		d.wake() // to tell him when there is room: there may be by now
 		return
 	}
 	d.user.push(d.engine.mailOf(message))
@@ -282,6 +283,12 @@ func (d *drive) pass(thread *pinnedThread) (p passed) {
 	return passDone
 }
 
+// wakeUp ends the rest that many failures have brought.
+func (d *drive) wakeUp() {
+	d.tired.Store(false)
+	d.alone = 0
+}
+
 // resting reports whether the engine is left alone.
 func (d *drive) resting() bool { return d.tired.Load() && d.down() }
 
@@ -331,8 +338,7 @@ func (d *drive) handleSystem(m any) {
 		d.suspended.Store(true)
 	case *actor.ResumeMailbox:
 		d.suspended.Store(false)
-		d.tired.Store(false)
-		d.alone = 0
+		d.wakeUp()
 	default:
 		d.inHand, d.acting = m, true
 		d.invoker.InvokeSystemMessage(m)
@@ -380,6 +386,10 @@ func (d *drive) failed(reason any) {
 	d.guard(func() { e.broken(reason) })
 	if d.alone++; d.alone >= aloneBound {
 		d.tired.Store(true)
+		if d.stopped.Load() { // nothing will wake it: what is owed is answered now
+			d.guard(e.forfeitAll)
+			d.guard(e.advanceStop)
+		}
 	}
 }
 
@@ -405,8 +415,12 @@ func (d *drive) leave() bool {
 		d.engine.mask()
 		return true
 	}
-	if d.heir.Load() != nil && d.heir.Swap(nil).inherit() {
-		return false
+	if d.heir.Load() != nil {
+		if d.heir.Swap(nil).inherit() {
+			return false
+		}
+		d.enterBurst() // its ring is no more; another may have asked before it
+		return true
 	}
 	d.token.give()
 	if !d.pending() || !d.token.tryTake() {

@@ -159,6 +159,9 @@ func (e *engine) fillHandle(c *messages.Completion, p *operation, flags int, rig
 	if rights != 0 {
 		info.rights &= rights
 	}
+	if info.device == nil { // it was just created: it is where its path leads
+		info.device = e.deviceFor(p)
+	}
 	c.Handle = handleOf(e.adopt(fd, p.owner, info))
 	if attributes != nil {
 		c.Value = attributes

@@ -178,8 +178,8 @@ func (e *engine) refuseFlooding(m *messages.Submit, sender *actor.PID) {
 	if m == nil {
 		return
 	}
+	e.flood.add(ownerOf(m, sender)) // before it is counted, which is looked at first
 	e.flood.count.Add(1)
-	e.flood.add(ownerOf(m, sender))
 	refuseAtDoor(e.system, m, sender, messages.ErrOverloaded)
 }
 

@@ -49,16 +49,19 @@ func (h *herald) tell() {
 	}
 }
 
-// Publish logs an event of the subsystem and publishes it on the EventStream.
-// A subscriber that panics is logged, and stops nobody else's news but this.
-func Publish(system *actor.ActorSystem, logger *zap.Logger, event fmt.Stringer) {
+// Publish publishes an event on the EventStream, and logs it if it is one of the
+// subsystem's. A subscriber that panics is logged, and stops nobody else's news
+// but this. It runs other people's code: it is for a goroutine that may wait.
+func Publish(system *actor.ActorSystem, logger *zap.Logger, event any) {
 	defer func() {
 		if r := recover(); r != nil {
-			logger.Error("subscriber of the event stream failed", zap.Any("reason", r), zap.Stringer("event", event))
+			logger.Error("subscriber of the event stream failed", zap.Any("subscriber_panic", r), zap.Any("event", event))
 		}
 	}()
-	log, fields := recordOf(event)
-	log(logger, event.String(), fields...)
+	if ours, ok := event.(fmt.Stringer); ok {
+		log, fields := recordOf(ours)
+		log(logger, ours.String(), fields...)
+	}
 	system.EventStream.Publish(event)
 }
 

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"go.uber.org/zap"
@@ -14,8 +15,9 @@ import (
 // the restarts of its actor: the rings, the lifecycle map, the handles. The
 // supervisor package spawns it.
 type RingOwner struct {
-	engine *engine
-	drive  *drive
+	engine  *engine
+	drive   *drive
+	claimed atomic.Bool
 }
 
 // NewRingOwner makes the parts of a ring owner; its ring is opened when the
@@ -25,6 +27,10 @@ func NewRingOwner(system *actor.ActorSystem, config Config) *RingOwner {
 	d.engine = newEngine(config, system, d)
 	return &RingOwner{engine: d.engine, drive: d}
 }
+
+// Claim reports whether the caller is the first to ask: a ring owner is spawned
+// once.
+func (o *RingOwner) Claim() bool { return !o.claimed.Swap(true) }
 
 // Props are for spawning the actor. The producer does nothing but allocate:
 // protoactor runs it in awkward places.
@@ -116,6 +122,7 @@ func (o *ringOwner) Receive(ctx actor.Context) {
 		e.lifecycle(FailStopping, func() { e.beginStop(true) })
 	case *actor.Stopped:
 		e.drive.stopped.Store(true)
+		e.drive.wakeUp()
 		e.lifecycle(FailStopped, e.unwatchAll)
 	case *actor.Terminated:
 		e.terminated(m.Who)
@@ -224,10 +231,10 @@ func (e *engine) started() {
 	if err != nil {
 		err = fmt.Errorf("%w: %w", messages.ErrUnavailable, err)
 	}
-	if first {
+	if !e.reported {
+		e.reported = true
 		e.opened <- err
-	}
-	if err != nil && !first {
+	} else if err != nil {
 		panic(err)
 	}
 }

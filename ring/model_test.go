@@ -78,9 +78,10 @@ func configurations() []configuration {
 // table that took.
 func TestModel(t *testing.T) {
 	var used usage
-	states, moved := 0, 0
+	states, moved, leftOut := 0, 0, 0
 	for n, c := range configurations() {
 		if raceDetector && n > 0 || testing.Short() && c.slotCount > 1 {
+			leftOut++
 			t.Logf("left out, since it takes too long here: %s", c.name)
 			continue
 		}
@@ -93,10 +94,9 @@ func TestModel(t *testing.T) {
 		})
 	}
 	t.Logf("%d states and %d transitions altogether", states, moved)
-	if !transitions[Quarantined][TakeBack].valid {
-		t.Log("left out: an enter that hung returns, has not taken an operation, and that was given up meanwhile; the table has no cell for it")
+	if leftOut == 0 { // a part of the model need not reach all of the table
+		used.requireAll(t)
 	}
-	used.requireAll(t)
 }
 
 func (s *search) requireNothing(t *testing.T) {

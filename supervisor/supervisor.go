@@ -66,6 +66,10 @@ func (s *supervisor) Receive(ctx actor.Context) {
 
 func (s *supervisor) start(ctx actor.Context) {
 	s.self = ctx.Self()
+	if !s.owner.Claim() { // this actor itself has failed: its child was stopped with it
+		ctx.Stop(s.self)
+		return
+	}
 	child, err := ctx.SpawnNamed(s.owner.Props(), ownerName)
 	if err != nil {
 		panic(err) // the name is below our own: nobody else can have it
@@ -77,16 +81,30 @@ func (s *supervisor) start(ctx actor.Context) {
 // the supervisor's own turn.
 func (s *supervisor) HandleFailure(system *actor.ActorSystem, family actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
 	delay := s.delay()
-	system.EventStream.Publish(&actor.SupervisorEvent{Child: child, Reason: reason, Directive: actor.RestartDirective})
-	actors.Publish(system, s.config.Logger, &messages.OwnerFailedEvent{Owner: child, Reason: reason, Barren: s.barren, RestartIn: delay})
+	news := []any{
+		&actor.SupervisorEvent{Child: child, Reason: reason, Directive: actor.RestartDirective},
+		&messages.OwnerFailedEvent{Owner: child, Reason: reason, Barren: s.barren, RestartIn: delay},
+	}
 	if s.barren > s.config.RestartLimit && !s.owner.Degraded() {
-		s.degrade(system, reason)
+		s.degrade(system)
+		news = append(news, &messages.DegradedEvent{Owner: child, Reason: reason})
 	}
 	if delay == 0 {
 		family.RestartChildren(child)
-		return
+	} else {
+		s.sendLater(system, delay, &restartNow{})
 	}
-	s.sendLater(system, delay, &restartNow{})
+	s.tell(system, news)
+}
+
+// tell publishes what has happened, from a goroutine of its own: subscribers and
+// loggers are other people's code, which may block or panic.
+func (s *supervisor) tell(system *actor.ActorSystem, news []any) {
+	s.config.Crew.Go(func() {
+		for _, event := range news {
+			actors.Publish(system, s.config.Logger, event)
+		}
+	})
 }
 
 // delay is how long a restart is to wait: not at all for a ring owner that has
@@ -114,9 +132,8 @@ func (s *supervisor) jitter(d time.Duration) time.Duration {
 }
 
 // degrade has the ring owner go on without a ring, from its next start on.
-func (s *supervisor) degrade(system *actor.ActorSystem, reason any) {
+func (s *supervisor) degrade(system *actor.ActorSystem) {
 	s.owner.Degrade()
-	actors.Publish(system, s.config.Logger, &messages.DegradedEvent{Owner: s.child, Reason: reason})
 	if !s.trying {
 		s.trying = true
 		s.sendLater(system, s.jitter(s.config.RingRetry), &tryRing{})

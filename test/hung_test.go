@@ -42,7 +42,9 @@ func TestHungDevice(t *testing.T) {
 	r.system.Root.Send(r.rm.PID(), &messages.Cancel{ID: messages.OpID{Owner: p.pid, Seq: 3}})
 	workload(r, 2, 5)
 	p.silent() // the kernel has the buffer: neither an answer nor a CancelResult
-	requirePoisoned(t, buf)
+	if r.onRing() { // otherwise the race detector sees who has it
+		requirePoisoned(t, buf)
+	}
 	require.Equal(t, 2, r.inspect().InFlight)
 	p.stop()
 	workload(r, 2, 5)
