@@ -41,7 +41,7 @@ func TestHungDevice(t *testing.T) {
 	workload(r, 2, 5) // nobody is held up
 	r.system.Root.Send(r.rm.PID(), &messages.Cancel{ID: messages.OpID{Owner: p.pid, Seq: 3}})
 	workload(r, 2, 5)
-	p.silent() // the kernel has the buffer: neither an answer nor a CancelResult
+	p.silent()      // the kernel has the buffer: neither an answer nor a CancelResult
 	if r.onRing() { // otherwise the race detector sees who has it
 		requirePoisoned(t, buf)
 	}
