@@ -27,6 +27,10 @@ type Kernel interface {
 	// ErrBusy says that the kernel cannot take more now: reap, and try again
 	// later. An interrupted call is repeated inside. A *FatalError says that
 	// the ring must be given up.
+	//
+	// The run token may be taken from a holder that hangs in here. Until he is
+	// back, others leave the submission side alone (Push, Enter, TakeBack,
+	// Unsubmitted), and may go on with the completion side.
 	Enter() (int, error)
 
 	// TakeBack removes from the queue what was pushed and not consumed, oldest

@@ -30,10 +30,11 @@ import (
 
 // Kernel is the fake. [New] makes one.
 type Kernel struct {
-	inUse atomic.Int32 // owner's methods under way
-	ready chan struct{}
-	ended chan struct{} // closed by Close
-	gone  chan struct{} // closed when, after Close, nothing is in flight
+	submits side // Push, Enter, TakeBack, Unsubmitted
+	reaps   side // Peek, Advance, Backlog, Mask, Unmask
+	ready   chan struct{}
+	ended   chan struct{} // closed by Close
+	gone    chan struct{} // closed when, after Close, nothing is in flight
 
 	mu       sync.Mutex
 	entries  int
@@ -93,23 +94,28 @@ func New(entries int) *Kernel {
 
 var _ ring.Kernel = (*Kernel)(nil)
 
-// begin and end bracket each method that only the holder of the run token may
-// call.
-func (k *Kernel) begin() {
-	if !k.inUse.CompareAndSwap(0, 1) {
+// side is one half of the methods that only the holder of the run token may
+// call: for submissions, or for completions. The token may be taken from a
+// holder that hangs in Enter, so the two halves can be in use at once; one half
+// never is by two.
+type side struct{ inUse atomic.Bool }
+
+// begin and end bracket each such method.
+func (k *Kernel) begin(s *side) {
+	if s.inUse.Swap(true) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		k.fault("used by two goroutines at once")
 	}
 	k.mu.Lock()
 	if k.closed {
-		defer k.end()
+		defer k.end(s)
 		k.fault("used after Close")
 	}
 }
 
-func (k *Kernel) end() {
-	k.inUse.Store(0)
+func (k *Kernel) end(s *side) {
+	s.inUse.Store(false)
 	k.mu.Unlock()
 }
 
@@ -130,8 +136,8 @@ func (k *Kernel) note() {
 
 // Push implements ring.Kernel.
 func (k *Kernel) Push(name ring.UserData, r *ring.Request) bool {
-	k.begin()
-	defer k.end()
+	k.begin(&k.submits)
+	defer k.end(&k.submits)
 	room := 1
 	if r.Linked {
 		room = 2
@@ -180,15 +186,15 @@ func (k *Kernel) has(name ring.UserData) bool {
 
 // Unsubmitted implements ring.Kernel.
 func (k *Kernel) Unsubmitted() int {
-	k.begin()
-	defer k.end()
+	k.begin(&k.submits)
+	defer k.end(&k.submits)
 	return len(k.pushed)
 }
 
 // Enter implements ring.Kernel: it goes as the script says, and without one
 // consumes everything.
 func (k *Kernel) Enter() (int, error) {
-	k.begin()
+	k.begin(&k.submits)
 	k.enters++
 	gate := k.gate
 	k.note()
@@ -208,7 +214,7 @@ func (k *Kernel) Enter() (int, error) {
 	k.consumed = append(k.consumed, taken...)
 	on := k.onTaken
 	k.note()
-	k.end()
+	k.end(&k.submits)
 	if on != nil {
 		for _, t := range taken {
 			on(t)
@@ -219,11 +225,11 @@ func (k *Kernel) Enter() (int, error) {
 
 // TakeBack implements ring.Kernel.
 func (k *Kernel) TakeBack(f func(ring.UserData)) {
-	k.begin()
+	k.begin(&k.submits)
 	back := k.pushed
 	k.pushed = nil
 	k.note()
-	k.end()
+	k.end(&k.submits)
 	for _, t := range back {
 		f(t.Name)
 	}
@@ -231,8 +237,8 @@ func (k *Kernel) TakeBack(f func(ring.UserData)) {
 
 // Peek implements ring.Kernel.
 func (k *Kernel) Peek() (ring.CQE, bool) {
-	k.begin()
-	defer k.end()
+	k.begin(&k.reaps)
+	defer k.end(&k.reaps)
 	if len(k.queue) == 0 {
 		return ring.CQE{}, false
 	}
@@ -242,8 +248,8 @@ func (k *Kernel) Peek() (ring.CQE, bool) {
 
 // Advance implements ring.Kernel.
 func (k *Kernel) Advance() {
-	k.begin()
-	defer k.end()
+	k.begin(&k.reaps)
+	defer k.end(&k.reaps)
 	if !k.peeked {
 		k.fault("Advance without Peek")
 	}
@@ -254,15 +260,15 @@ func (k *Kernel) Advance() {
 
 // Backlog implements ring.Kernel.
 func (k *Kernel) Backlog() bool {
-	k.begin()
-	defer k.end()
+	k.begin(&k.reaps)
+	defer k.end(&k.reaps)
 	return len(k.queue) > 0
 }
 
 // Mask implements ring.Kernel.
 func (k *Kernel) Mask() {
-	k.begin()
-	defer k.end()
+	k.begin(&k.reaps)
+	defer k.end(&k.reaps)
 	k.masked = true
 }
 
@@ -275,8 +281,8 @@ func (k *Kernel) Unmask() {
 	if on != nil {
 		on()
 	}
-	k.begin()
-	defer k.end()
+	k.begin(&k.reaps)
+	defer k.end(&k.reaps)
 	k.masked = false
 }
 
