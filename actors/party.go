@@ -2,7 +2,6 @@ package actors
 
 import (
 	"reflect"
-	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -48,7 +47,7 @@ const partyPIDs = 4
 // parties finds them.
 type parties struct {
 	system    *actor.ActorSystem
-	crew      Crew
+	outboxes  *outboxes
 	byPID     map[*actor.PID]*party
 	byProcess map[actor.Process]*party
 	lastPID   *actor.PID
@@ -63,7 +62,7 @@ type parties struct {
 func newParties(system *actor.ActorSystem, crew Crew) parties {
 	return parties{
 		system:    system,
-		crew:      crew,
+		outboxes:  newOutboxes(crew),
 		byPID:     make(map[*actor.PID]*party),
 		byProcess: make(map[actor.Process]*party),
 		dead:      make(map[*actor.PID]uint64),
@@ -135,7 +134,7 @@ func (ps *parties) lookUp(pid *actor.PID) *party {
 	p := ps.byProcess[process]
 	if p == nil {
 		ps.made++
-		p = newParty(pid, process, ps.made, ps.crew)
+		p = newParty(pid, process, ps.made, ps.outboxes)
 		ps.byProcess[process] = p
 	}
 	if len(p.pids) < partyPIDs {
@@ -197,7 +196,7 @@ func (ps *parties) exhume(position uint64) {
 	}
 }
 
-func newParty(pid *actor.PID, process actor.Process, index uint32, crew Crew) *party {
+func newParty(pid *actor.PID, process actor.Process, index uint32, outboxes *outboxes) *party {
 	p := &party{pid: pid, process: process, index: index}
 	switch process := process.(type) {
 	case *actor.ActorProcess:
@@ -208,7 +207,7 @@ func newParty(pid *actor.PID, process actor.Process, index uint32, crew Crew) *p
 		p.gone = process.deliversAtOnce()
 	}
 	if !p.direct {
-		p.outbox = &outbox{party: p, crew: crew}
+		p.outbox = outboxes.of(process)
 	}
 	return p
 }
@@ -247,7 +246,7 @@ func typeIs(box reflect.Value, field string, names ...string) bool {
 // mailbox is one of protoactor's own, which only stores it.
 func (p *party) send(message any) {
 	if !p.direct {
-		p.outbox.put(message, false)
+		p.outbox.put(outboxItem{p.pid, message, false})
 		return
 	}
 	p.process.SendUserMessage(p.pid, message)
@@ -259,61 +258,10 @@ func (p *party) watch(watcher *actor.PID) { p.sendSystem(&actor.Watch{Watcher: w
 
 func (p *party) sendSystem(message any) {
 	if !p.direct {
-		p.outbox.put(message, true)
+		p.outbox.put(outboxItem{p.pid, message, true})
 		return
 	}
 	p.process.SendSystemMessage(p.pid, message)
-}
-
-// outbox delivers to a party whose mailbox may block its sender or run code on
-// the sender's stack. Its goroutine lives while there is something to deliver;
-// one that a consumer holds up holds nobody else.
-type outbox struct {
-	party   *party
-	crew    Crew
-	mu      sync.Mutex
-	waiting []outboxItem
-	running bool
-}
-
-type outboxItem struct {
-	message any
-	system  bool
-}
-
-func (o *outbox) put(message any, system bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.waiting = append(o.waiting, outboxItem{message, system})
-	if !o.running {
-		o.running = true
-		o.crew.Go(o.run)
-	}
-}
-
-func (o *outbox) run() {
-	for {
-		o.mu.Lock()
-		batch := o.waiting
-		o.waiting = nil
-		o.running = len(batch) > 0
-		o.mu.Unlock()
-		if len(batch) == 0 {
-			return
-		}
-		for _, item := range batch {
-			o.deliver(item)
-		}
-	}
-}
-
-func (o *outbox) deliver(item outboxItem) {
-	defer func() { _ = recover() }() // foreign code, whose failure is not ours
-	if item.system {
-		o.party.process.SendSystemMessage(o.party.pid, item.message)
-		return
-	}
-	o.party.process.SendUserMessage(o.party.pid, item.message)
 }
 
 // seqHalf tells the two halves of the range of Seq apart: each counts up on

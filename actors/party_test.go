@@ -46,6 +46,22 @@ func TestConsumersThatBlock(t *testing.T) {
 	}
 }
 
+// TestNothingOvertakes: a requester that nothing is kept of may be slow to take
+// its answers, and gets them in order all the same.
+func TestNothingOvertakes(t *testing.T) {
+	const refused = 8
+	r := newRig(t)
+	blocked := r.spawn("", make(chan struct{}), actor.WithMailbox(actor.Bounded(2)))
+	for seq := range uint64(refused) {
+		blocked.post(&messages.Submit{ID: messages.OpID{Owner: blocked.pid, Seq: seq + 1}})
+		r.inspect() // it has been refused, and forgotten
+	}
+	blocked.open()
+	for seq := range uint64(refused) {
+		require.Equal(t, seq+1, expect[*messages.Refused](blocked).ID.Seq)
+	}
+}
+
 // TestBlockedConsumerDies: its outbox ends, and the ring owner learns of it.
 func TestBlockedConsumerDies(t *testing.T) {
 	r := newRig(t)
