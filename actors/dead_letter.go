@@ -36,7 +36,7 @@ func (o *RingOwner) takeDeadLetter(letter *actor.DeadLetterEvent) bool {
 		return false // a future has its answer from protoactor
 	}
 	select {
-	case <-o.engine.answered:
+	case <-o.engine.closed:
 		return false
 	default:
 	}

@@ -234,7 +234,7 @@ func (e *engine) apply(i uint32, effect ring.Effect) {
 		e.undo(p)
 		if e.table.State(i) == ring.Settling { // not an update: the kernel is done
 			e.ended(i, p)
-			e.countOrphan(p)
+			e.giveUpOrphan(p)
 		}
 	}
 	if effect&ring.Release != 0 {

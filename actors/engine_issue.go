@@ -116,7 +116,7 @@ func (e *engine) issueFrom(l *link, q *queue) {
 // enter has each ring consume what was pushed.
 func (e *engine) enter() {
 	for _, l := range e.links {
-		if l.dead || (l.stuck || l.kernel.Unsubmitted() == 0) && !l.kernel.Backlog() {
+		if l.dead || l.stuck || l.kernel.Unsubmitted() == 0 && !l.kernel.Backlog() {
 			continue
 		}
 		e.enterOne(l)

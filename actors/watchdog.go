@@ -58,8 +58,11 @@ func (d *drive) takeOver() {
 		d.runner = e.house.hire(false)
 	}
 	l := e.entering
-	l.stuck = true
-	e.stuck++
+	if !l.stuck {
+		l.stuck = true
+		e.stuck++
+	}
+	l.back.Store(false)  // of an earlier one
 	if l.thread != nil { // it may hang as well: it has requests on that ring
 		l.thread.gone = true
 	}
