@@ -7,6 +7,7 @@ import "fmt"
 type Profile struct {
 	Disorder int // another task than the oldest runs
 	Early    int // a timer fires although tasks wait
+	Preempt  int // a task lets others run before it goes on
 	Spurious int // a bell rings without a cause
 
 	Entries     int // places in a submission queue

@@ -5,11 +5,13 @@
 //
 // # The world
 //
-// A [World] is single-threaded. Whatever anybody would do on another goroutine,
-// on a thread of its own or later, is a task or a timer of the world, which runs
-// them one at a time, in an order of its choosing, on the goroutine that calls
-// [World.Step]. Virtual time passes when nothing is left to do, or when the
-// world chooses that the others were slow.
+// In a [World] one thing happens at a time. Whatever anybody would do on another
+// goroutine, on a thread of its own or later, is a task or a timer of the world,
+// which runs them in an order of its choosing, each [World.Step] one. A task that
+// hangs in the kernel stays on its stack, and one that is preempted as well
+// ([World.Preempt]), while others run: they are coroutines. Virtual time passes
+// when nothing is left to do, or when the world chooses that the others were
+// slow.
 //
 // A [Kernel] is one ring: what is pushed to it is seen at an Enter, completes
 // inline, soon, late, only when it is cancelled, or not even then, and with the
@@ -20,8 +22,11 @@
 //
 // # Invariant
 //
-// It takes no liberties that the seam does not: each behaviour is one that a
-// kernel may show by the rules of [ring.Kernel], and most were observed. And it
+// It takes one liberty that the seam does not, a completion that is seen twice;
+// each other behaviour is one that a kernel may show by the rules of
+// [ring.Kernel], and most were observed. What lies behind the seam is not
+// simulated: an interrupted io_uring_enter is repeated there, and EAGAIN and
+// EBUSY are both [ring.ErrBusy] by the time that they come through it. And it
 // holds its user to those rules: memory changed or given back while the kernel
 // has it, a descriptor closed while a request refers to it or used after it was
 // closed, a request published by a thread that will not be there for it, is a

@@ -2,10 +2,8 @@ package sim
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -42,20 +40,6 @@ type Kernel struct {
 }
 
 var _ ring.Kernel = (*Kernel)(nil)
-
-// fatalLost says that a completion was lost.
-func (k *Kernel) fatalLost() error {
-	k.told = true
-	return k.fatal(errLost)
-}
-
-// completion is one CQE, whether it says that a descriptor is open of which
-// nobody else knows, whether it is one of those that may, and whether it was
-// seen before.
-type completion struct {
-	ring.CQE
-	brings, open, again bool
-}
 
 // Open makes a ring, unless there is none to be had.
 func (w *World) Open() (*Kernel, error) {
@@ -146,10 +130,12 @@ func (k *Kernel) TakeBack(f func(ring.UserData)) {
 	}
 }
 
-// Peek implements ring.Kernel.
+// Peek implements ring.Kernel. Whoever finds nothing may be preempted right then,
+// before he acts on it.
 func (k *Kernel) Peek() (ring.CQE, bool) {
 	k.use("Peek")
 	if len(k.queue) == 0 {
+		k.world.Preempt()
 		return ring.CQE{}, false
 	}
 	k.peeked = true
@@ -184,6 +170,7 @@ func (k *Kernel) Mask() {
 func (k *Kernel) Unmask() {
 	k.use("Unmask")
 	k.masked = false
+	k.world.Preempt() // after this the user looks once more
 }
 
 // Wait implements ring.Kernel: it returns at once.
@@ -294,204 +281,4 @@ func (k *Kernel) Lost() int { return k.lost }
 func (k *Kernel) Stuck() bool {
 	return k.lost > 0 && !k.told ||
 		k.dead != 0 && slices.ContainsFunc(k.overflow, func(c completion) bool { return c.open })
-}
-
-// Enter implements ring.Kernel.
-func (k *Kernel) Enter() (int, error) {
-	k.use("Enter")
-	switch {
-	case k.closed:
-		return 0, k.fatal(os.ErrClosed)
-	case k.lost > 0:
-		k.givenUp()
-		return 0, k.fatalLost()
-	case k.inside > 0 || len(k.pushed)+len(k.overflow)+len(k.work) == 0:
-		return 0, nil
-	case k.dead != 0:
-		k.givenUp()
-		return 0, k.fatal(k.dead)
-	}
-	k.enters++
-	k.inside++
-	defer func() {
-		k.inside--
-		k.vanish()
-	}()
-	take, err := k.enterPlan()
-	if err == nil && k.world.nested < nestedMax && k.world.chance(k.rate(k.world.Profile.HangEnter), DidHangEnter) {
-		before := k.world.pick(take + 1)
-		n := k.consume(before)
-		k.hang()
-		if n < take && k.world.pick(3) == 2 {
-			return n, k.enterEnd(ring.ErrBusy)
-		}
-		n += k.consume(take - before)
-		return n, k.enterEnd(err)
-	}
-	return k.consume(take), k.enterEnd(err)
-}
-
-// givenUp checks that a ring which was reported lost is given no more operations
-// to perform.
-func (k *Kernel) givenUp() {
-	if k.inside > 0 || k.dead == 0 && !k.told {
-		return
-	}
-	for _, r := range k.pushed {
-		if r.name.Kind() == ring.KindOp {
-			k.world.Violate("ring %d was lost, and still is to perform %v", k.number, r.name)
-		}
-	}
-}
-
-// nestedMax is how many Enters hang inside each other at most.
-const nestedMax = 3
-
-// deaths are the errors after which a ring cannot be entered any more.
-var deaths = [...]struct {
-	errno syscall.Errno
-	did   Behaviour
-}{
-	{errDisabled, DidFatalBadFD},
-	{unix.ENXIO, DidFatalNXIO},
-	{unix.EOWNERDEAD, DidFatalOwnerDead},
-	{unix.EINVAL, DidFatalInvalid},
-}
-
-// enterPlan decides how many requests an Enter takes, and how it ends.
-func (k *Kernel) enterPlan() (take int, err error) {
-	w, n := k.world, len(k.pushed)
-	switch {
-	case w.fate.Chance(w.plain(k.rate(w.Profile.Fatal))):
-		death := deaths[w.pick(len(deaths))]
-		w.did(death.did)
-		k.dead = death.errno
-		return w.pick(n + 1), k.fatal(death.errno)
-	case n > 0 && w.chance(w.Profile.Busy, DidBusy):
-		if take = w.pick(n); take > 0 {
-			w.did(DidPartial)
-		}
-		return take, ring.ErrBusy
-	default:
-		return n, nil
-	}
-}
-
-// enterEnd is the way out of the kernel: what waits inside is brought.
-func (k *Kernel) enterEnd(err error) error {
-	if k.closed {
-		return k.fatal(os.ErrClosed)
-	}
-	if k.dead == 0 {
-		k.flush()
-	}
-	if k.lost > 0 {
-		return k.fatalLost()
-	}
-	return err
-}
-
-// flush moves to the queue what waits for an Enter.
-func (k *Kernel) flush() {
-	for _, waiting := range [...]*[]completion{&k.overflow, &k.work} {
-		n := min(len(*waiting), k.completions-len(k.queue))
-		k.queue = append(k.queue, (*waiting)[:n]...)
-		*waiting = slices.Delete(*waiting, 0, n)
-	}
-}
-
-// consume takes requests out of the submission queue, the oldest first.
-func (k *Kernel) consume(n int) int {
-	n = min(n, len(k.pushed))
-	if n > 0 && k.world.chance(k.world.Profile.Spurious, DidSpurious) {
-		k.world.Go(k.signal)
-	}
-	for range n {
-		r := k.pushed[0]
-		k.pushed = slices.Delete(k.pushed, 0, 1)
-		k.inFlight = append(k.inFlight, r)
-		r.start()
-	}
-	return n
-}
-
-// hang has an Enter not return for a while. Others run meanwhile.
-func (k *Kernel) hang() {
-	w := k.world
-	over := w.thawed
-	release := func() { over = true }
-	w.AfterFunc(time.Duration(1+w.pick(max(w.Profile.HangFor, 1)))*time.Millisecond, release)
-	w.thaw = append(w.thaw, release)
-	w.Note("enter of ring %d hangs", int64(k.number))
-	w.Nested(func() bool { return over })
-	w.Note("enter of ring %d goes on", int64(k.number))
-}
-
-func (k *Kernel) fatal(err error) error {
-	return &ring.FatalError{Doing: "io_uring_enter", Err: err}
-}
-
-// post is a completion. Those of one request keep their order.
-func (k *Kernel) post(c completion, taskWork bool) {
-	w := k.world
-	earlier := slices.ContainsFunc(k.work, func(other completion) bool { return other.UserData == c.UserData })
-	switch {
-	case k.closed:
-		c.drop(w)
-	case w.chance(k.rate(w.Profile.Lose), DidLose):
-		k.lost++
-		w.Note("completion of %d lost", int64(c.UserData))
-		c.drop(w)
-	case earlier || taskWork && w.chance(w.Profile.Async, DidTaskWork):
-		k.work = append(k.work, c)
-		w.Go(k.workDone)
-	default:
-		k.show(c)
-	}
-}
-
-// show puts a completion where the user sees it, if there is room.
-func (k *Kernel) show(c completion) {
-	if c.repeated(k.world) {
-		k.world.AfterFunc(time.Duration(k.world.pick(3))*time.Millisecond, func() {
-			if !k.closed {
-				k.show(completion{CQE: c.CQE, again: true})
-			}
-		})
-	}
-	if len(k.queue) >= k.completions || len(k.overflow) > 0 {
-		k.world.did(DidOverflow)
-		k.overflow = append(k.overflow, c)
-		return
-	}
-	k.queue = append(k.queue, c)
-	k.signal()
-}
-
-// repeated decides whether a completion is seen twice. No kernel has done that
-// yet: it is the one liberty that is taken, since a user who crashed may have
-// seen one without having given its place back.
-func (c completion) repeated(w *World) bool {
-	kind := c.UserData.Kind()
-	return !c.again && (kind == ring.KindOp || kind == ring.KindCancel) && w.chance(w.Profile.Repeat, DidRepeat)
-}
-
-// workDone is the issuer's thread at its task work. While an Enter hangs it
-// would hang behind that.
-func (k *Kernel) workDone() {
-	if k.closed || k.inside > 0 {
-		return
-	}
-	work := k.work
-	k.work = nil
-	for _, c := range work {
-		k.show(c)
-	}
-}
-
-// drop is for a completion that nobody will see.
-func (c completion) drop(w *World) {
-	if c.brings {
-		w.table.lost++
-	}
 }

@@ -168,7 +168,7 @@ func (l *Lane) end(j *job) {
 	j.perform(w)
 	l.running--
 	j.letGo()
-	w.Note("call %d of descriptor %d ends with %d", int64(j.Call), int64(j.FD), int64(j.Res))
+	w.Note(callEnds[j.Call], int64(j.FD), int64(j.Res))
 	l.done(j.Job)
 	w.Go(l.work)
 }

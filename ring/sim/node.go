@@ -84,26 +84,26 @@ func deviceAt(path string) Device {
 
 // HasPositions reports whether what is read depends on where it is read, and not
 // on what was read before.
-func (n *Node) HasPositions() bool { return n.Kind != Stream && n.Kind != Character }
+func (n Node) HasPositions() bool { return n.Kind != Stream && n.Kind != Character }
 
 // Byte is what stands at an offset of the node's content, or of what comes out
 // of a stream. Eight bytes at a multiple of eight say where they are.
-func (n *Node) Byte(offset int64) byte {
+func (n Node) Byte(offset int64) byte {
 	word := uint64(offset>>3)*0x9e3779b97f4a7c15 ^ n.Inode
 	return byte(word >> (8 * (offset & 7)))
 }
 
 // Target is what a symbolic link says.
-func (n *Node) Target() string { return "target of " + n.Path }
+func (n Node) Target() string { return "target of " + n.Path }
 
 // Entries is how many entries a directory has, and Entry names one.
-func (n *Node) Entries() int { return int(n.Inode % 7) }
+func (n Node) Entries() int { return int(n.Inode % 7) }
 
 // Entry names an entry.
-func (n *Node) Entry(i int) string { return "f" + string(rune('a'+i)) }
+func (n Node) Entry(i int) string { return "f" + string(rune('a'+i)) }
 
 // mode is that of a stat.
-func (n *Node) mode() uint16 {
+func (n Node) mode() uint16 {
 	switch n.Kind {
 	case Regular:
 		return unix.S_IFREG | 0o644

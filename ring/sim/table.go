@@ -167,7 +167,7 @@ func (w *World) Describe(fd int32, into *ring.Statx) error {
 }
 
 // stat fills in what statx says.
-func (n *Node) stat(into *ring.Statx) {
+func (n Node) stat(into *ring.Statx) {
 	into.Mode = n.mode()
 	into.Inode = n.Inode
 	into.Size = uint64(n.Size)

@@ -27,12 +27,14 @@ type World struct {
 
 	now      time.Time
 	runnable []*strand // have something to do, in the order in which that came
-	current  *strand   // the one whose task runs, the innermost
+	running  *thread   // whose task runs; nil between two steps
+	spare    []*thread // that have no task
+	all      []*thread
 	timers   timerHeap
 	sequence uint64
 	steps    int
 	calls    int // into kernels, in this step
-	nested   int
+	hanging  int // tasks that hang
 	hired    int // workers that were not dismissed
 	calm     bool
 
@@ -72,13 +74,21 @@ type strand struct {
 	tasks  []func()
 	pinned bool
 	queued bool // in World.runnable
-	busy   bool // its first task runs
+	busy   bool // its first task has begun, and not ended
+	// parked, if not nil, is the thread of a task that has begun and goes on.
+	parked *thread
 }
 
 // give appends a task to a strand.
 func (w *World) give(s *strand, f func()) {
 	s.tasks = append(s.tasks, f)
-	if !s.busy && !s.queued {
+	if !s.busy {
+		w.enqueue(s)
+	}
+}
+
+func (w *World) enqueue(s *strand) {
+	if !s.queued {
 		s.queued = true
 		w.runnable = append(w.runnable, s)
 	}
@@ -117,21 +127,25 @@ func (w *World) next() *strand {
 	return s
 }
 
-// run runs the first task of a strand. The strand does not count as runnable
-// meanwhile: a step inside this one cannot take its next task.
+// run runs the first task of a strand, or what is left of it.
 func (w *World) run(s *strand) {
+	if t := s.parked; t != nil {
+		s.parked = nil
+		w.resume(t)
+		return
+	}
 	f := s.tasks[0]
 	s.tasks = slices.Delete(s.tasks, 0, 1)
-	outer := w.current
-	w.current, s.busy = s, true
-	defer func() {
-		w.current, s.busy = outer, false
-		if len(s.tasks) > 0 && !s.queued {
-			s.queued = true
-			w.runnable = append(w.runnable, s)
-		}
-	}()
-	f()
+	s.busy = true
+	w.begin(s, f)
+}
+
+// ran is what follows when a task of a strand has ended.
+func (w *World) ran(s *strand) {
+	s.busy = false
+	if len(s.tasks) > 0 {
+		w.enqueue(s)
+	}
 }
 
 // fire lets time pass up to the next timer, and runs it.
@@ -143,17 +157,8 @@ func (w *World) fire() {
 	w.run(&strand{tasks: []func(){t.f}})
 }
 
-// Nested runs the world from inside a task, which hangs, until it may go on. It
-// ends early when nothing else can happen.
-func (w *World) Nested(until func() bool) {
-	w.nested++
-	defer func() { w.nested-- }()
-	for !until() && w.Step() {
-	}
-}
-
-// Hangs reports whether a task hangs and others run meanwhile.
-func (w *World) Hangs() bool { return w.nested > 0 }
+// Hangs reports whether a task hangs.
+func (w *World) Hangs() bool { return w.hanging > 0 }
 
 // Idle reports whether no task waits; timers may.
 func (w *World) Idle() bool { return len(w.runnable) == 0 }

@@ -3,8 +3,11 @@ package simulation
 import (
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
+
 	"github.com/ringmaster-io/ringmaster/actors"
 	"github.com/ringmaster-io/ringmaster/ring/sim"
+	asynchronous "github.com/ringmaster-io/ringmaster/test/simulation/internal/actor"
 )
 
 // crew has a world do the ring owner's work.
@@ -27,3 +30,12 @@ func (d dispatcher) Schedule(f func()) { d.Go(f) }
 
 // Throughput implements actor.Dispatcher.
 func (dispatcher) Throughput() int { return 300 }
+
+// dispatcher has the world run an actor. To one with a direct one the ring
+// owner delivers without an outbox.
+func (h *history) dispatcher(direct bool) actor.Dispatcher {
+	if direct {
+		return asynchronous.NewDispatcher(h.world.Go)
+	}
+	return dispatcher{h.world}
+}

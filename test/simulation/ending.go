@@ -19,6 +19,7 @@ import (
 type ending struct {
 	ctx      *askedContext
 	outcome  chan outcome
+	returned bool // Shutdown has
 	waiting  bool // the other goroutine waits, and does not use the world
 	released bool
 }
@@ -109,6 +110,7 @@ func (e *ending) attend(h *history) {
 	select {
 	case <-h.box.complete:
 	case <-time.After(patience):
+		e.released = true
 		h.world.Violate("Shutdown does not stop the actors")
 		return
 	}
@@ -228,6 +230,7 @@ func (h *history) judgeEnd() {
 	var o outcome
 	select {
 	case o = <-h.ending.outcome:
+		h.ending.returned = true
 	case <-time.After(patience):
 		w.Violate("Shutdown does not return")
 		return

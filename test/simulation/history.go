@@ -13,7 +13,6 @@ import (
 	"github.com/ringmaster-io/ringmaster/ring"
 	"github.com/ringmaster-io/ringmaster/ring/sim"
 	"github.com/ringmaster-io/ringmaster/supervisor"
-	asynchronous "github.com/ringmaster-io/ringmaster/test/simulation/internal/actor"
 )
 
 // history is one run of a subsystem in a world.
@@ -35,34 +34,10 @@ type history struct {
 	crashes   []*crash
 	lacks     []ring.Code // what the kernel cannot do
 	started   bool
-	aside     bool // a step is taken while the ring owner hangs
-	over      bool // the last step was taken
 	cornered  bool // see there
 	ending    ending
 	log       []entry
 }
-
-// crash is a failure that is to strike.
-type crash struct {
-	point actors.Failpoint
-	after int // visits of the point that it lets pass
-	// waits: it lets all pass until the event has happened, and then strikes at
-	// its point, or anywhere.
-	waits, anywhere bool
-	event           ring.Event
-}
-
-// dispatcher has the world run an actor. To one with a direct one the ring
-// owner delivers without an outbox.
-func (h *history) dispatcher(direct bool) actor.Dispatcher {
-	if direct {
-		return asynchronous.NewDispatcher(h.world.Go)
-	}
-	return dispatcher{h.world}
-}
-
-// errCrash is what the ring owner fails with at a failpoint.
-var errCrash = errors.New("simulated crash")
 
 // entry is one event of the log.
 type entry struct {
@@ -106,7 +81,6 @@ func (h *history) play() {
 	steps := 50 + h.plan.Pick(100)
 	for n := 0; h.goesOn(n < steps) && h.step(); n++ {
 	}
-	h.over = true
 	h.plan = h.script.ending
 	h.end()
 }
@@ -160,6 +134,9 @@ func (h *history) openKernel(actors.Config) (ring.Kernel, error) {
 		return nil, err
 	}
 	k.Lacks(h.lacks...)
+	if h.options.wrap != nil {
+		return h.options.wrap(k), nil
+	}
 	return k, nil
 }
 
@@ -196,48 +173,6 @@ func (h *history) enter(name string) *requester {
 	return r
 }
 
-// observe is told of each event of the lifecycle map.
-func (h *history) observe(s ring.State, e ring.Event) {
-	h.coverage.pair(s, e)
-	h.world.Note(lifecycleNote(s, e))
-	for _, c := range h.crashes {
-		c.waits = c.waits && c.event != e
-	}
-}
-
-// lifecycleNote is the event as it is noted.
-func lifecycleNote(s ring.State, e ring.Event) string { return lifecycleNotes[s][e] }
-
-var lifecycleNotes = func() map[ring.State]map[ring.Event]string {
-	notes := make(map[ring.State]map[ring.Event]string)
-	for s := range states() {
-		notes[s] = make(map[ring.Event]string)
-		for e := range events() {
-			notes[s][e] = fmt.Sprintf("  %s: %s", s, e)
-		}
-	}
-	return notes
-}()
-
-// failpoint strikes with the crashes that are due.
-func (h *history) failpoint(p actors.Failpoint, _ int) {
-	if !h.started {
-		return
-	}
-	for i, c := range h.crashes {
-		if c.waits || c.point != p && !c.anywhere {
-			continue
-		}
-		if c.after--; c.after >= 0 {
-			continue
-		}
-		h.crashes = append(h.crashes[:i], h.crashes[i+1:]...)
-		h.coverage.struck(p, h.inFlight() > 0)
-		h.world.Note("crash at failpoint %d", int64(p))
-		panic(errCrash)
-	}
-}
-
 // inFlight is how many requests the kernels have.
 func (h *history) inFlight() (n int) {
 	for _, k := range h.world.Kernels() {
@@ -250,7 +185,6 @@ func (h *history) inFlight() (n int) {
 func (h *history) afterStep() {
 	h.ledger.look()
 	h.ending.attend(h)
-	h.stepAside()
 	if !h.world.Idle() || slices.ContainsFunc(h.world.Kernels(), (*sim.Kernel).Hangs) {
 		return
 	}
@@ -288,10 +222,14 @@ const stopping = "its owner or its requester is stopping"
 // died is for a requester that is stopping: nobody owes it anything, and
 // nobody waits for its operations.
 func (h *history) died(r *requester) {
+	for _, t := range h.ledger.tickets {
+		t.byName = t.byName || t.reply == r && t.owner != nil && t.owner.posting
+	}
 	h.ledger.forgive(stopping, func(t *ticket) bool { return t.owner == r || t.reply == r })
 	for _, a := range h.ledger.asks {
 		if a.reply == r && !a.told {
 			a.forgiven = stopping
+			a.byName = a.byName || a.by.posting
 		}
 	}
 	for _, s := range h.ledger.spawns {

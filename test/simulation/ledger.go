@@ -78,6 +78,8 @@ type ticket struct {
 	reply  *requester    // who is to be answered
 	others [2]*requester // who may be told of a refusal instead
 	future bool
+	// byName: its reply address may mean whoever has the name by now.
+	byName bool
 	into   *messages.Completion
 	batch  bool
 	file   *file    // that it is about
@@ -96,9 +98,9 @@ func (l *ledger) answer(r *requester, c *messages.Completion, inBatch bool) *tic
 		return nil
 	}
 	l.answers++
-	l.world.Note("answer to %d", int64(t.number))
+	l.world.Note("answer to #%d", int64(t.number))
 	switch {
-	case r != t.reply && !(t.future && r.name == t.reply.name): // futures go by name
+	case r != t.reply && !(t.byName && r.name == t.reply.name):
 		l.world.Violate("%s got the answer of %s, which is %s's", r, t, t.reply)
 	case c.More:
 		l.world.Violate("%s got an update", t)
@@ -139,9 +141,9 @@ func (l *ledger) refusal(r *requester, m *messages.Refused) *ticket {
 		}
 		return nil // of a message that was none
 	}
-	l.world.Note("refusal of %d", int64(t.number))
+	l.world.Note("refusal of #%d", int64(t.number))
 	switch {
-	case r != t.reply && r != t.others[0] && r != t.others[1] && !(t.future && r.name == t.reply.name):
+	case r != t.reply && r != t.others[0] && r != t.others[1] && !(t.byName && r.name == t.reply.name):
 		l.world.Violate("%s got the refusal of %s, which is %s's", r, t, t.reply)
 	case t.told:
 		l.world.Violate("%s was refused after its answer", t)
@@ -230,8 +232,10 @@ func (t *ticket) String() string {
 type ask struct {
 	number   int
 	what     string
+	by       *requester
 	reply    *requester
 	target   *ticket // of a Cancel
+	byName   bool    // as a ticket's
 	told     bool
 	forgiven string
 }
@@ -246,24 +250,18 @@ func (l *ledger) cancelled(r *requester, m *messages.CancelResult) {
 		l.world.Violate("%s got the result of a cancellation that is nobody's", r)
 		return
 	}
-	l.world.Note("result of cancellation %d: %d", int64(a.number), int64(m.Outcome))
+	l.world.Note("result of cancellation %d: "+m.Outcome.String(), int64(a.number))
 	switch {
-	case r != a.reply:
+	case r != a.reply && !(a.byName && r.name == a.reply.name):
 		l.world.Violate("%s got the result of %s, which is %s's", r, a, a.reply)
 	case a.told:
 		l.world.Violate("%s was answered twice", a)
 	}
 	a.told = true
-	t := a.target
-	if t == nil {
-		return
-	}
-	switch {
-	case t.told, t.forgiven != "":
-	case m.Outcome != messages.NotFound && t.reply == r:
+	// Whoever asks after he has submitted hears of the one after the other.
+	// Another's mailbox may have the answer, or will have it at any moment.
+	if t := a.target; t != nil && !t.told && t.forgiven == "" && t.reply == r && t.owner == a.by {
 		l.world.Violate("%s was answered before %s", a, t)
-	case m.Outcome != messages.NotFound:
-		// Another mailbox has the answer, or will have it at any moment.
 	}
 }
 

@@ -1,10 +1,8 @@
 package simulation
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/ringmaster-io/ringmaster/messages"
@@ -64,65 +62,6 @@ func (h *history) operation(r *requester, t *ticket) messages.Op {
 		}
 	}
 	return &messages.Nop{}
-}
-
-// path decides for a path that is absolute.
-func (h *history) path() string {
-	device := []string{"fast", "blind", "slow"}[h.plan.Pick(3)]
-	return fmt.Sprintf("/%s/%s", device, h.base())
-}
-
-// base decides for the last part of a path: mostly a file or a stream.
-func (h *history) base() string {
-	kind := []string{"f", "f", "s", "s", "d", "b", "l", "n", "c"}[h.plan.Pick(9)]
-	return fmt.Sprintf("%s%d", kind, h.plan.Pick(4))
-}
-
-// place decides for a directory and a path below it, or an absolute path, and
-// says what that is.
-func (h *history) place(r *requester) (dir messages.Handle, path string, node sim.Node) {
-	if h.plan.Pick(3) == 2 {
-		if f := h.file(r, sim.Directory); f != nil && f.node.Kind == sim.Directory {
-			path = h.base()
-			return f.handle, path, sim.NodeAt(strings.TrimSuffix(f.node.Path, "/") + "/" + path)
-		}
-	}
-	path = h.path()
-	return messages.Handle{}, path, sim.NodeAt(path)
-}
-
-// file decides for a handle that somebody holds, if possible of a node of such
-// a kind; now and then of another's, since a handle may be shared.
-func (h *history) file(r *requester, kinds ...sim.NodeKind) *file {
-	holder := r
-	if h.plan.Pick(6) == 5 {
-		holder = h.cast[h.plan.Pick(len(h.cast))]
-	}
-	var fit []*file
-	for _, f := range holder.files {
-		for _, k := range kinds {
-			if f.node.Kind == k && !f.closed {
-				fit = append(fit, f)
-			}
-		}
-	}
-	if len(fit) == 0 || h.plan.Pick(12) == 11 {
-		fit = holder.files // of any kind, closed ones too
-	}
-	if len(fit) == 0 {
-		return nil
-	}
-	return fit[len(fit)-1-h.plan.Pick(min(len(fit), 8))]
-}
-
-// onFile makes the ticket one about a file, and gives its handle.
-func (h *history) onFile(r *requester, t *ticket, kinds ...sim.NodeKind) messages.Handle {
-	f := h.file(r, kinds...)
-	if f == nil {
-		return messages.Handle{}
-	}
-	t.file = f
-	return f.handle
 }
 
 func makeNop(*history, *requester, *ticket) messages.Op { return &messages.Nop{} }
@@ -341,52 +280,3 @@ func makeGive(h *history, r *requester, t *ticket) messages.Op {
 	}
 	return op
 }
-
-// badOperation makes one that is to be refused, or at least to be survived.
-func (h *history) badOperation(r *requester, t *ticket) messages.Op {
-	forged := messages.NewHandle(uint64(h.plan.Pick(8))|1<<32, 12345)
-	switch h.plan.Pick(12) {
-	case 0:
-		return nil
-	case 1:
-		return (*messages.Read)(nil)
-	case 2:
-		return &foreignOp{}
-	case 3:
-		return &messages.Read{Handle: forged, Buf: make([]byte, 10)}
-	case 4:
-		return &messages.Open{Path: "relative"}
-	case 5:
-		return &messages.Open{Path: "/fast/f\x00"}
-	case 6:
-		return &messages.Open{Path: "/" + strings.Repeat("x", 5000)}
-	case 7:
-		return &messages.Read{Handle: h.onFile(r, t, sim.Regular), Buf: make([]byte, 10), Offset: -1 << 62}
-	case 8:
-		return &messages.Timeout{After: -1}
-	case 9:
-		return &messages.Poll{Handle: h.onFile(r, t, sim.Stream), Events: 1 << 20}
-	case 10:
-		return &messages.Give{Handle: h.onFile(r, t, sim.Regular)}
-	default:
-		return &messages.Close{Handle: forged}
-	}
-}
-
-// foreignOp is an operation that is none of the protocol's.
-type foreignOp struct{ messages.Nop }
-
-func isNil(op messages.Op) bool {
-	switch op := op.(type) {
-	case nil:
-		return true
-	case *messages.Read:
-		return op == nil
-	default:
-		return false
-	}
-}
-
-// openDirectly is O_DIRECT by the number that it has on Linux, as everywhere in
-// the simulated world.
-const openDirectly = 0x4000

@@ -28,6 +28,7 @@ func profile(plan *sim.Choices) sim.Profile {
 	p := sim.Profile{
 		Disorder:    []int{0, 200, 600}[plan.Pick(3)],
 		Early:       []int{0, 10, 60}[plan.Pick(3)],
+		Preempt:     some(plan, 20, 200),
 		Spurious:    some(plan, 20, 200),
 		Entries:     []int{64, 2, 3, 8}[plan.Pick(4)],
 		Completions: []int{128, 2, 4, 16}[plan.Pick(4)],
@@ -73,8 +74,9 @@ func profile(plan *sim.Choices) sim.Profile {
 // up: its rings hang, what is on them does not end, and there is little time. A
 // few histories are so: what comes up only then would not be seen often enough.
 func cornered(p *sim.Profile, c *actors.Config) {
-	p.HangEnter, p.HangFor = 200, 500
-	p.Waits, p.Hangs, p.Update = 400, 400, 500
+	p.HangEnter, p.HangFor, p.Preempt = 200, 50, 200
+	p.Early, p.Disorder = 100, 600
+	p.Waits, p.Hangs, p.Update = 300, 400, 900
 	p.CancelBlind, p.CancelDeaf = 300, 300
 	p.Late, p.Delay, p.Busy = 300, 50, 200
 	p.Fatal, p.Lose = 0, 0

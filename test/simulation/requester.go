@@ -23,6 +23,7 @@ type requester struct {
 	dying   bool // was told to stop
 	stopped bool
 	buried  bool // has stopped, and that was told to everybody
+	posting bool // is about to post something, and preempted perhaps
 	hungry  bool // was refused for want of room, and is to be told of it
 	seq     uint64
 	tickets []*ticket // its own, the latest last

@@ -20,20 +20,21 @@ const shortenFor = 20 * time.Second
 
 // shorten looks for a shorter history that ends in the same kind of violation.
 // Steps are left out, and decisions made plain, as long as that holds.
-func (f *Failure) shorten(ctx context.Context) {
-	s := &shortening{ctx: ctx, until: time.Now().Add(shortenFor), kind: kindOf(f.Violation), best: f.Result.Tape.clone()}
+func (f *Failure) shorten(ctx context.Context, options Options) {
+	s := &shortening{ctx: ctx, options: options, until: time.Now().Add(shortenFor), kind: kindOf(f.Violation), best: f.Result.Tape.clone()}
 	for steps := -1; steps != len(s.best.Steps) && s.goesOn(); {
 		steps = len(s.best.Steps)
 		s.cut()
 	}
 	s.plain()
-	shortest := s.machine.Run(f.Seed, Options{Tape: s.best, Log: true})
+	shortest := s.run(s.best, f.Seed, true)
 	f.Shortest = &shortest
 }
 
 type shortening struct {
 	ctx     context.Context
 	machine Machine
+	options Options
 	until   time.Time
 	kind    string
 	best    *Tape
@@ -55,9 +56,15 @@ func kindOf(err error) string {
 	}, first)
 }
 
+func (s *shortening) run(t *Tape, seed uint64, log bool) Result {
+	options := s.options
+	options.Tape, options.Log = t, log
+	return s.machine.Run(seed, options)
+}
+
 // fails runs a tape, and takes what it did as the best if that fails as well.
 func (s *shortening) fails(t *Tape, seed uint64) bool {
-	r := s.machine.Run(seed, Options{Tape: t})
+	r := s.run(t, seed, false)
 	if r.Violation == nil || kindOf(r.Violation) != s.kind {
 		return false
 	}

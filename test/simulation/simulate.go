@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/ringmaster-io/ringmaster/ring"
 	"github.com/ringmaster-io/ringmaster/ring/sim"
 )
 
@@ -25,6 +27,9 @@ type Options struct {
 	Events uint64
 	// Tape, if not nil, has the decisions; otherwise the seed makes them.
 	Tape *Tape
+
+	// wrap, if not nil, puts something before each kernel.
+	wrap func(ring.Kernel) ring.Kernel
 }
 
 func (o Options) eventsLeast() uint64 {
@@ -65,6 +70,7 @@ func (m *Machine) Run(seed uint64, options Options) (r Result) {
 		whole = r.Violation == nil || h.abandon()
 	}()
 	<-ended
+	h.world.Close()
 	if !whole {
 		m.system = nil // what is left in there would be in the way of the next
 	}
@@ -98,9 +104,10 @@ func (h *history) result(seed uint64) Result {
 func (h *history) abandon() bool {
 	h.world.Calm()
 	if h.ending.ctx != nil {
-		h.ending.ctx.end()
+		h.ending.ctx.end() // Shutdown stops the actors then
+	} else {
+		h.system.Root.Stop(h.subsystemPID())
 	}
-	h.system.Root.Stop(h.subsystemPID())
 	for _, r := range h.cast {
 		h.system.Root.Stop(r.pid)
 	}
@@ -115,7 +122,7 @@ func (h *history) abandon() bool {
 			left = true
 		}
 	}
-	if h.ending.outcome == nil {
+	if h.ending.outcome == nil || h.ending.returned {
 		return !left
 	}
 	select {
@@ -148,9 +155,10 @@ func newSystem() *actor.ActorSystem {
 // Report is what came of many histories.
 type Report struct {
 	Histories, Events uint64
-	Known             uint64
-	Took              time.Duration
-	Coverage          *Coverage
+	// Fewest is how many events the shortest history had that came to its end.
+	Fewest   uint64
+	Took     time.Duration
+	Coverage *Coverage
 	// Failures are the histories with a violation.
 	Failures []Failure
 }
@@ -162,17 +170,12 @@ const failuresMax = 3
 // It ends early when ctx does, or when some histories have failed. progress, if
 // not nil, is told now and then how many are done.
 func Simulate(ctx context.Context, first, count uint64, progress func(done uint64)) Report {
-	return simulate(ctx, first, count, progress, nil)
-}
-
-func simulate(ctx context.Context, first, count uint64, progress func(done uint64), known func(error) bool) Report {
 	s := &simulation{
-		known:    known,
 		ctx:      ctx,
 		next:     first,
 		end:      first + count,
 		progress: progress,
-		report:   Report{Coverage: NewCoverage()},
+		report:   Report{Coverage: NewCoverage(), Fewest: math.MaxUint64},
 	}
 	began := time.Now()
 	var workers sync.WaitGroup
@@ -187,7 +190,7 @@ func simulate(ctx context.Context, first, count uint64, progress func(done uint6
 // Shorten looks for the shortest history of each failure.
 func (r *Report) Shorten(ctx context.Context) {
 	for i := range r.Failures {
-		r.Failures[i].shorten(ctx)
+		r.Failures[i].shorten(ctx, Options{})
 	}
 }
 
@@ -195,7 +198,6 @@ func (r *Report) Shorten(ctx context.Context) {
 type simulation struct {
 	ctx      context.Context
 	progress func(uint64)
-	known    func(error) bool
 
 	mu        sync.Mutex
 	next, end uint64
@@ -231,9 +233,9 @@ func (s *simulation) add(r Result) {
 	defer s.mu.Unlock()
 	s.report.Histories++
 	s.report.Events += r.Events
-	if r.Violation != nil && s.known != nil && s.known(r.Violation) {
-		s.report.Known++
-	} else if r.Violation != nil {
+	if r.Violation == nil {
+		s.report.Fewest = min(s.report.Fewest, r.Events)
+	} else {
 		s.report.Failures = append(s.report.Failures, Failure{Result: r})
 	}
 	if s.progress != nil && s.report.Histories%progressEvery == 0 {
@@ -246,7 +248,7 @@ const progressEvery = 1000
 // String says how it went.
 func (r Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d histories, %d events, %d known in %v, %d failed\n\n", r.Histories, r.Events, r.Known, r.Took.Round(time.Millisecond), len(r.Failures))
+	fmt.Fprintf(&b, "%d histories of %d events or more, %d in all, in %v: %d failed\n\n", r.Histories, r.Fewest, r.Events, r.Took.Round(time.Millisecond), len(r.Failures))
 	b.WriteString(r.Coverage.String())
 	for _, f := range r.Failures {
 		b.WriteString("\n" + f.String())

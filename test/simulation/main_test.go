@@ -1,0 +1,9 @@
+package simulation
+
+import (
+	"testing"
+
+	"github.com/ringmaster-io/ringmaster/test/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
