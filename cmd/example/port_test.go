@@ -72,9 +72,10 @@ func (p *patient) answered(actor.Context, *request) { p.answers <- p.answer.Err 
 
 // silentSystem is an actor system that logs nothing.
 func silentSystem() *actor.ActorSystem {
-	return actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(slog.DiscardHandler)
-	}))
+	return actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }),
+		actor.WithDeadLetterThrottleInterval(throttleFor),
+	)
 }
 
 // TestBugEndsTheJob has actors fail over answers that lack their results: the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"go.uber.org/zap"
@@ -25,12 +26,17 @@ type stage struct {
 	client    *actors.Client
 }
 
+// throttleFor is how long protoactor counts dead letters, by a goroutine that
+// outlives the system by as much.
+const throttleFor = 100 * time.Millisecond
+
 // start starts both. Actors and subsystem log to the same place.
 func start(g *globals, options ...supervisor.Option) (*stage, error) {
 	core := logCore(g.stderr, g.level)
-	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(zapslog.NewHandler(core))
-	}))
+	system := actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(zapslog.NewHandler(core)) }),
+		actor.WithDeadLetterThrottleInterval(throttleFor),
+	)
 	options = append(options, supervisor.WithLogger(zap.New(core)))
 	subsystem, err := supervisor.Start(system, options...)
 	if err != nil {
