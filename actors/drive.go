@@ -430,6 +430,9 @@ func (d *drive) leave() bool {
 	return true
 }
 
+// noMail reports whether nothing waits in the mailbox.
+func (d *drive) noMail() bool { return d.user.empty() && d.system.empty() }
+
 // pending reports whether something was written down for a runner.
 func (d *drive) pending() bool {
 	if !d.system.empty() || d.heir.Load() != nil {

@@ -36,7 +36,9 @@ func (e *engine) issuable(thread *pinnedThread) bool {
 		return false
 	}
 	for _, l := range e.links {
-		if l.wantsToAsk() {
+		// A whole ring to be cancelled is much to ask. What is posted meanwhile
+		// has its turn in between: the mailbox is looked at before the next.
+		if l.wantsToAsk() && e.drive.noMail() {
 			return true
 		}
 	}
