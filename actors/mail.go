@@ -10,11 +10,11 @@ import (
 )
 
 // mail is a message that waits, and for whom it was posted: the processes that
-// the names of its owner and of its reply address meant then.
+// the names of its owner, its reply address and its sender meant then.
 type mail struct {
-	message      any
-	owner, reply addressee
-	more         []addressee // of the rest of a batch
+	message              any
+	owner, reply, sender addressee
+	more                 []addressee // of the rest of a batch
 }
 
 // addressee is a name, and whom it meant.
@@ -39,13 +39,13 @@ func (a addressee) is(pid *actor.PID) bool {
 // mailOf looks up for whom a message is posted, on the poster's goroutine.
 func (e *engine) mailOf(message any) mail {
 	inner := actor.UnwrapEnvelopeMessage(message)
-	owner, reply := ownerNamed(inner), replyNamed(inner)
-	if owner == nil {
-		owner = actor.UnwrapEnvelopeSender(message)
-	}
+	owner, reply, sender := ownerNamed(inner), replyNamed(inner), actor.UnwrapEnvelopeSender(message)
 	m := mail{message: message, owner: e.addressee(owner)}
 	if reply != nil && reply != owner {
 		m.reply = e.addressee(reply)
+	}
+	if sender != nil && sender != owner && sender != reply {
+		m.sender = e.addressee(sender)
 	}
 	if batch, ok := inner.(*messages.SubmitBatch); ok && batch != nil {
 		e.mailMore(&m, batch)
@@ -77,6 +77,8 @@ func (m *mail) knows(pid *actor.PID) (actor.Process, bool) {
 		return m.owner.process, true
 	case m.reply.is(pid):
 		return m.reply.process, true
+	case m.sender.is(pid):
+		return m.sender.process, true
 	}
 	for _, a := range m.more {
 		if a.is(pid) {

@@ -319,7 +319,17 @@ func TestOverload(t *testing.T) {
 // TestAddressesThatAreNone: the answer to a Submit that names an owner or a
 // reply address that is dead, remote or nobody goes to whoever can be told.
 func TestAddressesThatAreNone(t *testing.T) {
-	r := newRig(t)
+	t.Run("while nobody is at it", func(t *testing.T) {
+		addressesThatAreNone(t, newRig(t), func(post func()) { post() })
+	})
+	t.Run("from the mailbox", func(t *testing.T) {
+		r := newRig(t)
+		addressesThatAreNone(t, r, r.glass.Hold)
+	})
+}
+
+func addressesThatAreNone(t *testing.T, r *rig, when func(post func())) {
+	send := func(m *messages.Submit) { when(func() { r.system.Root.Send(r.pid, m) }) }
 	q := r.requester()
 	gone := r.requester()
 	gone.stop()
@@ -329,23 +339,25 @@ func TestAddressesThatAreNone(t *testing.T) {
 
 	for what, pid := range map[string]*actor.PID{"dead": gone.pid, "remote": remote, "nobody": nobody} {
 		op := &messages.Nop{}
-		r.system.Root.RequestWithCustomSender(r.pid, &messages.Submit{Op: op, ReplyTo: pid, Token: what}, q.pid)
+		when(func() {
+			r.system.Root.RequestWithCustomSender(r.pid, &messages.Submit{Op: op, ReplyTo: pid, Token: what}, q.pid)
+		})
 		refused := expect[*messages.Refused](q)
 		require.ErrorIs(t, refused.Err, messages.ErrOwner, "%s reply address, and a sender", what)
 		require.Equal(t, what, refused.Token)
 		require.Same(t, op, refused.Op)
 
-		r.system.Root.Send(r.pid, &messages.Submit{Op: op, ID: messages.OpID{Owner: q.pid}, ReplyTo: pid})
+		send(&messages.Submit{Op: op, ID: messages.OpID{Owner: q.pid}, ReplyTo: pid})
 		require.ErrorIs(t, expect[*messages.Refused](q).Err, messages.ErrOwner, "%s reply address, and an owner", what)
 
-		r.system.Root.Send(r.pid, &messages.Submit{Op: op, ID: messages.OpID{Owner: pid}, ReplyTo: q.pid})
+		send(&messages.Submit{Op: op, ID: messages.OpID{Owner: pid}, ReplyTo: q.pid})
 		require.ErrorIs(t, expect[*messages.Refused](q).Err, messages.ErrOwner, "%s owner", what)
 
 		before := r.inspect().DeadReplies
-		r.system.Root.Send(r.pid, &messages.Submit{Op: op, ID: messages.OpID{Owner: pid}})
+		send(&messages.Submit{Op: op, ID: messages.OpID{Owner: pid}})
 		require.Equal(t, before+1, r.inspect().DeadReplies, "%s owner, and nobody to tell", what)
 	}
-	r.system.Root.Send(r.pid, &messages.Submit{Op: &messages.Nop{}})
+	send(&messages.Submit{Op: &messages.Nop{}})
 	q.silent()
 	require.Empty(t, k.Consumed())
 	require.Zero(t, r.glass.Look().Live)
