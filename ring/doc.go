@@ -7,6 +7,8 @@
 //   - table.go is the lifecycle table: which operation is in which state, as a
 //     pure step function.
 //   - handles.go is what callers hold instead of descriptors.
+//   - keeper.go is the ring that each thread has entered and that stays, so
+//     that no thread loses its kernel workers.
 //   - lane.go is the blocking lane: what io_uring has no operation for.
 //
 // # Invariant

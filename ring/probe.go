@@ -18,7 +18,8 @@ type Options struct {
 	Completions uint32
 	// BoundedWorkers and UnboundedWorkers bound the kernel's workers for
 	// regular files and block devices, and for all else (IOSQE_ASYNC too); 0
-	// leaves the kernel's bound. They count for each thread that submits.
+	// leaves the kernel's bound. They count for each thread that submits, and
+	// are those of the process's first ring.
 	BoundedWorkers, UnboundedWorkers uint32
 }
 
@@ -38,7 +39,18 @@ var setupOptional = [...]uint32{
 
 // Open makes a ring. Its error wraps ErrUnavailable, and the errno if there is
 // one, when the system refuses io_uring or lacks what we need of it.
-func Open(options Options) (*Ring, error) { return open(sys.Kernel{}, options) }
+//
+// The first Open of a process leaves one descriptor behind: see keeper.
+func Open(options Options) (*Ring, error) {
+	r, err := open(sys.Kernel{}, options)
+	if err != nil {
+		return nil, err
+	}
+	if r.keeper, err = keeperFor(options); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrUnavailable, err), r.Close())
+	}
+	return r, nil
+}
 
 func open(calls kernelCalls, options Options) (*Ring, error) {
 	if options.Entries == 0 {
@@ -148,11 +160,15 @@ func (r *Ring) openRegister(options Options) error {
 		return fmt.Errorf("probing operations: %w", err)
 	}
 	r.supports = supported(&probe)
+	return boundWorkers(r.calls, r.fd, options)
+}
+
+func boundWorkers(calls kernelCalls, fd int, options Options) error {
 	workers := [2]uint32{options.BoundedWorkers, options.UnboundedWorkers}
 	if workers == [2]uint32{} {
 		return nil
 	}
-	if err := r.calls.LimitWorkers(r.fd, &workers); err != nil {
+	if err := calls.LimitWorkers(fd, &workers); err != nil {
 		return fmt.Errorf("bounding kernel workers: %w", err)
 	}
 	return nil

@@ -25,6 +25,7 @@ var _ Kernel = (*Ring)(nil)
 type Ring struct {
 	calls  kernelCalls
 	fd     int
+	keeper *keeper // nil in tests
 	bell   *sys.Bell
 	canary *canary
 
@@ -284,15 +285,6 @@ func (r *Ring) enterFlags() uint32 {
 		return sys.EnterGetEvents
 	}
 	return 0
-}
-
-func (r *Ring) enterCall(submit, flags uint32) error {
-	r.enters.Add(1)
-	_, err := r.calls.Enter(r.fd, submit, flags)
-	if flags&sys.EnterGetEvents != 0 && err == nil {
-		r.foreign.Store(r.sq.flags.Load()&sys.SQTaskrun != 0)
-	}
-	return err
 }
 
 func (r *Ring) fatal(err error) error { return &FatalError{Doing: "io_uring_enter", Err: err} }

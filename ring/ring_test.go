@@ -302,7 +302,7 @@ func TestWaitReturnsOnClose(t *testing.T) {
 }
 
 func TestAfterClose(t *testing.T) {
-	r, err := Open(Options{})
+	r, err := open(sys.Kernel{}, Options{})
 	if err != nil {
 		t.Skip(err)
 	}

@@ -76,12 +76,20 @@ func (c *chaos) removeRoot() (files int, err error) {
 // census counts what a process could leak.
 type census struct{ descriptors, goroutines int }
 
-// primeCensus has the runtime open the descriptors of its own.
-func primeCensus() {
+// primeCensus has the runtime open the descriptors of its own, and a first
+// subsystem the one that stays as long as the process.
+func primeCensus(ctx context.Context, g *globals) error {
 	if reader, writer, err := os.Pipe(); err == nil {
 		_ = reader.SetReadDeadline(time.Time{})
 		_, _ = reader.Close(), writer.Close()
 	}
+	first, err := start(g)
+	if err != nil {
+		return err
+	}
+	_, err = first.stop(ctx)
+	first.system.Shutdown()
+	return err
 }
 
 func takeCensus() census {

@@ -41,7 +41,10 @@ func runChaos(ctx context.Context, g *globals, o chaosOptions, further ...superv
 	if c.root, err = chaosDir(o.dir); err != nil {
 		return err
 	}
-	primeCensus()
+	if err := primeCensus(ctx, g); err != nil {
+		_ = os.Remove(c.root)
+		return err
+	}
 	before := takeCensus()
 	fmt.Fprintf(g.stdout, "example %s\n", o)
 	if c.stage, err = start(g, append(c.subsystemOptions(), further...)...); err != nil {

@@ -88,19 +88,17 @@ func parseRing(info string) (v ringView, ok bool) {
 	return v, ok
 }
 
-// kernelWorkers are the threads that the kernel has made for this process's
-// rings, as "name state".
-func kernelWorkers() (workers []string) {
-	tasks, _ := filepath.Glob("/proc/self/task/*/stat")
+// busyWorkers are the kernel workers that are inside something.
+func busyWorkers() (workers []string) {
+	tasks, _ := filepath.Glob("/proc/self/task/*/comm")
 	for _, task := range tasks {
-		stat, err := os.ReadFile(task)
-		if err != nil {
-			continue // it has ended
+		name, err := os.ReadFile(task)
+		if err != nil || !strings.HasPrefix(string(name), "iou-") {
+			continue
 		}
-		_, rest, _ := strings.Cut(string(stat), "(")
-		name, rest, _ := strings.Cut(rest, ") ")
-		if strings.HasPrefix(name, "iou-") {
-			workers = append(workers, name+" "+rest[:1])
+		in, err := os.ReadFile(filepath.Join(filepath.Dir(task), "wchan"))
+		if err == nil && string(in) != "io_wq_worker" {
+			workers = append(workers, strings.TrimSpace(string(name))+" in "+string(in))
 		}
 	}
 	return workers

@@ -62,13 +62,24 @@ func OpenFiles() []string {
 	var files []string
 	for _, entry := range dir {
 		target, err := os.Readlink("/proc/self/fd/" + entry.Name())
-		if err != nil || strings.HasPrefix(target, "/proc/") || ofTesting(target) {
-			continue // the listing itself, or a profile that testing writes
+		if err != nil || strings.HasPrefix(target, "/proc/") || ofTesting(target) || isKeeper(entry.Name(), target) {
+			continue // the listing itself, a profile that testing writes, or what is there to stay
 		}
 		files = append(files, entry.Name()+" "+target)
 	}
 	slices.Sort(files)
 	return files
+}
+
+// isKeeper reports whether a descriptor is the ring that stays open as long as
+// the process, for the sake of its threads (see package ring): other than every
+// ring that is one, it has no registered file.
+func isKeeper(fd, target string) bool {
+	if target != "anon_inode:[io_uring]" {
+		return false
+	}
+	info, err := os.ReadFile("/proc/self/fdinfo/" + fd)
+	return err == nil && strings.Contains(string(info), "\nUserFiles:\t0\n")
 }
 
 // ofTesting reports whether a file is one that a flag of the testing package

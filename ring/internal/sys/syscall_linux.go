@@ -32,6 +32,9 @@ func (Kernel) Enter(fd int, submit, flags uint32) (int, error) {
 	return int(n), nil
 }
 
+// Thread is the number of the calling thread. See gettid(2).
+func (Kernel) Thread() uint32 { return uint32(unix.Gettid()) }
+
 // Probe asks which operations the kernel has (Linux 5.6).
 func (Kernel) Probe(fd int, probe *Probe) error {
 	return register(fd, RegisterProbe, unsafe.Pointer(probe), ProbeOps)

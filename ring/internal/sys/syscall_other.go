@@ -15,6 +15,9 @@ func (Kernel) Setup(uint32, *Params) (int, error) { return -1, errNotLinux }
 // Enter refuses.
 func (Kernel) Enter(int, uint32, uint32) (int, error) { return 0, errNotLinux }
 
+// Thread is none.
+func (Kernel) Thread() uint32 { return 0 }
+
 // Probe refuses.
 func (Kernel) Probe(int, *Probe) error { return errNotLinux }
 
