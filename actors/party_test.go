@@ -154,6 +154,48 @@ func TestDeadOwnersNameIsAnothers(t *testing.T) {
 	require.Len(t, k.Consumed(), 1)
 }
 
+// TestWaitingSubmitOfASender: a Submit that waits is its sender's, not that of a
+// new actor under his name.
+func TestWaitingSubmitOfASender(t *testing.T) {
+	const name = "phoenix"
+	r := newRig(t)
+	old, other := r.spawn(name, nil), r.requester()
+	k := r.kernel(1)
+	var young *requester
+	r.glass.Hold(func() {
+		r.system.Root.RequestWithCustomSender(r.pid, &messages.Submit{Op: &messages.Nop{}, ReplyTo: other.pid}, old.pid)
+		old.stop()
+		young = r.spawn(name, nil)
+	})
+	require.ErrorIs(t, expect[*messages.Refused](other).Err, messages.ErrOwner)
+	young.silent()
+	require.Empty(t, k.Consumed())
+}
+
+// TestWaitingSubmitWithoutAnAddress: the refusal of a Submit whose reply address
+// is none goes to its sender, also when it has waited.
+func TestWaitingSubmitWithoutAnAddress(t *testing.T) {
+	r := newRig(t)
+	q := r.requester()
+	nobody := actor.NewPID(r.system.Address(), "no-such-actor")
+	for what, m := range map[string]messages.Submit{
+		"reply address":           {ReplyTo: nobody},
+		"reply address and owner": {ReplyTo: nobody, ID: messages.OpID{Owner: nobody}},
+		"owner":                   {ID: messages.OpID{Owner: nobody}},
+	} {
+		for how, waiting := range map[string]any{
+			"alone":      &messages.Submit{Op: &messages.Nop{}, ReplyTo: m.ReplyTo, ID: m.ID, Token: what},
+			"in a batch": &messages.SubmitBatch{Submits: []*messages.Submit{nil, {Op: &messages.Nop{}, ReplyTo: m.ReplyTo, ID: m.ID, Token: what}}},
+		} {
+			r.glass.Hold(func() { r.system.Root.RequestWithCustomSender(r.pid, waiting, q.pid) })
+			refused := expect[*messages.Refused](q)
+			require.ErrorIs(t, refused.Err, messages.ErrOwner, "no %s, %s", what, how)
+			require.Equal(t, what, refused.Token)
+		}
+	}
+	require.Zero(t, r.inspect().DeadReplies)
+}
+
 // TestFlood: while the ring owner is down it takes no more than it has room for,
 // and refuses the rest at once, whoever asks.
 func TestFlood(t *testing.T) {
