@@ -40,7 +40,7 @@ type Kernel struct {
 	entries  int
 	pushed   []*Taken // in the submission queue
 	inFlight []*Taken // consumed and not completed, oldest first
-	consumed []*Taken // everything ever consumed
+	consumed []*Taken // everything ever consumed, once onTaken has seen it
 	queue    []ring.CQE
 	held     []ring.CQE
 	holding  bool
@@ -211,7 +211,6 @@ func (k *Kernel) Enter() (int, error) {
 	taken := slices.Clone(k.pushed[:n])
 	k.pushed = slices.Delete(k.pushed, 0, n)
 	k.inFlight = append(k.inFlight, taken...)
-	k.consumed = append(k.consumed, taken...)
 	on := k.onTaken
 	k.note()
 	k.end(&k.submits)
@@ -220,6 +219,10 @@ func (k *Kernel) Enter() (int, error) {
 			on(t)
 		}
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.consumed = append(k.consumed, taken...)
+	k.note()
 	return n, step.Err
 }
 
@@ -403,7 +406,8 @@ func (k *Kernel) Script(steps ...Enter) {
 }
 
 // OnTaken has f called with each request that is consumed, on the goroutine
-// that enters and before its Enter returns. It may call Complete.
+// that enters, before its Enter returns, and before Next and Consumed know of
+// the request. It may call Complete.
 func (k *Kernel) OnTaken(f func(*Taken)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
