@@ -7,13 +7,13 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/ringmaster-io/ringmaster/ring"
 	"github.com/ringmaster-io/ringmaster/ring/fake"
+	"github.com/ringmaster-io/ringmaster/test/leak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 func name(slot uint32) ring.UserData { return ring.MakeUserData(ring.KindOp, slot, 1) }
 

@@ -6,14 +6,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/ringmaster-io/ringmaster/ring"
 	"github.com/ringmaster-io/ringmaster/ring/fake"
 	"github.com/ringmaster-io/ringmaster/ring/faulty"
+	"github.com/ringmaster-io/ringmaster/test/leak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 func operation(slot uint32) ring.UserData { return ring.MakeUserData(ring.KindOp, slot, 1) }
 

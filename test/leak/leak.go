@@ -26,11 +26,26 @@ func Main(m interface{ Run() int }) {
 	os.Exit(code)
 }
 
-func leaks(before []string) (found bool) {
-	report := func(what string, details any) {
-		fmt.Fprintf(os.Stderr, "leaked %s: %v\n", what, details)
-		found = true
+// patience is how long what is about to end may take to do so: on a machine with
+// much else to do, a goroutine may well not run for a second. A leak stays.
+const patience = 10 * time.Second
+
+// leaks waits until nothing is left, and reports what stays.
+func leaks(before []string) bool {
+	found := look(before)
+	for end := time.Now().Add(patience); len(found) > 0 && time.Now().Before(end); {
+		<-time.After(10 * time.Millisecond)
+		found = look(before)
 	}
+	for _, what := range found {
+		fmt.Fprintln(os.Stderr, "leaked", what)
+	}
+	return len(found) > 0
+}
+
+// look gives what is left now.
+func look(before []string) (found []string) {
+	report := func(what string, details any) { found = append(found, fmt.Sprintf("%s: %v", what, details)) }
 	if err := goleak.Find(); err != nil {
 		report("goroutines", err)
 	}
