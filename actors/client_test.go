@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -85,7 +84,7 @@ func TestAwaitOutlastsItsContext(t *testing.T) {
 
 func TestAwaitWhenTheOutcomeIsUnknown(t *testing.T) {
 	crash := newCrash()
-	r := newRig(t, crash.option, manual, config(func(c *actors.Config) { c.DrainTimeout = 20 * time.Millisecond }))
+	r := newRig(t, crash.option, manual, config(func(c *actors.Config) { c.DrainTimeout, c.ShutdownGrace = quickly, quickly }))
 	q := r.requester()
 	k := r.kernel(1)
 	wait := awaiting(t.Context(), r.rm.Client(), &messages.Nop{})

@@ -61,10 +61,9 @@ func TestDeadlineBehindADeviceThatHangs(t *testing.T) {
 	for n := range actors.DeviceBound {
 		q.send(&messages.Mkdir{Dir: hung, Path: fmt.Sprint(n)})
 	}
-	at := time.Now().Add(5 * time.Millisecond)
-	late := q.post(&messages.Submit{Op: &messages.Unlink{Dir: hung, Path: "late"}, Deadline: at})
+	late := q.by(time.Now().Add(time.Hour), &messages.Unlink{Dir: hung, Path: "late"})
 	timer := k.Next(t, ring.CodeTimeout)
-	r.until("its time has come", func() bool { return time.Now().After(at) })
+	r.clock.pass(time.Hour)
 	k.Complete(timer.Name, timerRang, 0)
 	c := q.completion(late)
 	require.ErrorIs(t, c.Err, context.DeadlineExceeded)

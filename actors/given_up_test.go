@@ -16,11 +16,11 @@ import (
 
 // short is for what does not end by itself.
 func short(c *actors.Config) {
-	c.DrainTimeout, c.ShutdownGrace = 20*time.Millisecond, 20*time.Millisecond
+	c.DrainTimeout, c.ShutdownGrace = quickly, quickly
 }
 
 // shutdownNow shuts down with no time to drain, and reports whether that ended.
-func (r *rig) shutdownNow(t *testing.T, within time.Duration) bool {
+func (r *rig) shutdownNow(t *testing.T) bool {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -32,8 +32,8 @@ func (r *rig) shutdownNow(t *testing.T, within time.Duration) bool {
 	select {
 	case <-done:
 		return true
-	case <-time.After(within):
-		t.Logf("after %v: %+v", within, r.glass.Look())
+	case <-time.After(patience):
+		t.Logf("after %v: %+v", patience, r.glass.Look())
 		return false
 	}
 }
@@ -48,7 +48,7 @@ func TestShutdownWithOrphanThatHangs(t *testing.T) {
 	q.stop()
 	cancel := k.Next(t, ring.CodeCancel)
 	k.Complete(cancel.Name, 0, 0)
-	ok := r.shutdownNow(t, 2*time.Second)
+	ok := r.shutdownNow(t)
 	k.TryComplete(op.Name, canceled, 0)
 	r.over = true
 	require.True(t, ok, "Shutdown did not return within the grace")
@@ -107,7 +107,7 @@ func TestRingFailsAtShutdown(t *testing.T) {
 	for range 5000 {
 		k.Script(fake.Enter{Consume: 0, Err: lost})
 	}
-	ok := r.shutdownNow(t, 3*time.Second)
+	ok := r.shutdownNow(t)
 	k.TryComplete(op.Name, canceled, 0)
 	r.over = true
 	require.True(t, ok, "Shutdown did not return within the grace")
@@ -122,7 +122,7 @@ func TestStuckEnterTakesNothing(t *testing.T) {
 	old := r.kernel(1)
 	k.armed.Store(true)
 	go q.send(&messages.Nop{})
-	<-k.in
+	k.hangs(r)
 	r.kernel(2)
 	c := expect[*messages.Completion](q)
 	require.ErrorIs(t, c.Err, messages.ErrOutcomeUnknown)

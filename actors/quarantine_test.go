@@ -3,7 +3,6 @@ package actors_test
 import (
 	"os"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -16,7 +15,7 @@ import (
 
 // hasty has a failed ring given up almost at once.
 func hasty(c *actors.Config) {
-	c.DrainTimeout, c.ShutdownGrace = 5*time.Millisecond, 250*time.Millisecond
+	c.DrainTimeout, c.ShutdownGrace = quickly, quickly
 }
 
 // completionLost is EBADR, which other systems lack.

@@ -195,7 +195,7 @@ func TestRingThatCannotBeOpened(t *testing.T) {
 // gets none. A Close that waits for one must not hold it up.
 func TestStoppedWithoutARing(t *testing.T) {
 	crash := newCrash()
-	r := newRig(t, crash.option, config(func(c *actors.Config) { c.ShutdownGrace = 20 * time.Millisecond }))
+	r := newRig(t, crash.option, config(func(c *actors.Config) { c.ShutdownGrace = quickly }))
 	q := r.requester()
 	handle, isOpen := q.opened()
 	r.refuse.Store(1 << 30)
@@ -224,7 +224,7 @@ func TestStoppedWithoutARing(t *testing.T) {
 // reaches nobody.
 func TestDrainTimeout(t *testing.T) {
 	crash := newCrash()
-	r := newRig(t, crash.option, manual, config(func(c *actors.Config) { c.DrainTimeout, c.ShutdownGrace = 20*time.Millisecond, 20*time.Millisecond }))
+	r := newRig(t, crash.option, manual, config(func(c *actors.Config) { c.DrainTimeout, c.ShutdownGrace = quickly, quickly }))
 	q := r.requester()
 	old := r.kernel(1)
 	file := q.regular()

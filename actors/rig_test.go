@@ -43,6 +43,7 @@ type rig struct {
 	rm     *supervisor.Subsystem
 	glass  *actors.Glass
 	pid    *actor.PID
+	clock  *clock
 
 	// entries is the size of a kernel's submission queue, setUp prepares one.
 	entries int
@@ -69,6 +70,7 @@ func newRig(t *testing.T, options ...rigOption) *rig {
 		t:       t,
 		entries: 64,
 		opened:  make(chan struct{}),
+		clock:   newClock(),
 		system: actor.NewActorSystem(func(c *actor.Config) {
 			c.LoggerFactory = func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }
 			c.DeadLetterThrottleInterval = time.Millisecond // its goroutine outlives the test by that much
@@ -78,6 +80,7 @@ func newRig(t *testing.T, options ...rigOption) *rig {
 		c.InFlight = 32
 		c.Queue = 256
 		c.OpenKernel, c.OpenFallback = r.openKernel, nil
+		c.Crew, c.StuckAfter = r.clock, patience // a fake kernel hangs only when it is told to
 		for _, option := range options {
 			option(r, c)
 		}
@@ -118,7 +121,7 @@ func (r *rig) oblige(k *fake.Kernel, t *fake.Taken) {
 		if err := unix.Close(int(t.FD)); err != nil {
 			res = -int32(err.(unix.Errno))
 		}
-		k.Complete(t.Name, res, 0)
+		k.TryComplete(t.Name, res, 0) // letGo may have been faster
 	case ring.CodeCancel:
 		if r.manual.Load() {
 			return
@@ -127,7 +130,7 @@ func (r *rig) oblige(k *fake.Kernel, t *fake.Taken) {
 		if k.TryComplete(ring.UserData(t.Off), canceled, 0) {
 			res = 0
 		}
-		k.Complete(t.Name, res, 0)
+		k.TryComplete(t.Name, res, 0)
 	}
 }
 
@@ -185,8 +188,11 @@ func (r *rig) finish() {
 			r.until("nothing is left of the test", func() bool { r.letGo(); return r.glass.Look().Empty() })
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	if r.t.Failed() {
+		cancel() // what it has left would be waited for
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -16,7 +16,7 @@ import (
 func TestQuarantineLeavesRoom(t *testing.T) {
 	crash := newCrash()
 	r := newRig(t, crash.option, manual, config(func(c *actors.Config) {
-		c.InFlight, c.DrainTimeout = 2, 20*time.Millisecond
+		c.InFlight, c.DrainTimeout, c.ShutdownGrace = 2, quickly, quickly
 	}))
 	q, other := r.requester(), r.requester()
 	old := r.kernel(1)

@@ -31,12 +31,13 @@ func (k *hanging) Enter() (int, error) {
 	return k.Kernel.Enter()
 }
 
-// hang has the first ring's next Enter hang, and the watchdog be impatient.
+// hang has the first ring's next Enter hang when it is armed, and the watchdog
+// look when it does, and not before.
 func hang(k *hanging) rigOption {
 	k.in, k.out = make(chan struct{}, 1), make(chan error)
 	return func(r *rig, c *actors.Config) {
 		open := c.OpenKernel
-		c.StuckAfter = 10 * time.Millisecond
+		c.StuckAfter = 2 * watchEvery
 		c.OpenKernel = func(config actors.Config) (ring.Kernel, error) {
 			inner, err := open(config)
 			if err != nil || k.Kernel != nil {
@@ -45,6 +46,24 @@ func hang(k *hanging) rigOption {
 			k.Kernel = inner
 			return k, nil
 		}
+	}
+}
+
+// hangs waits until somebody hangs, and has the watchdog find him.
+func (k *hanging) hangs(r *rig) {
+	r.t.Helper()
+	k.hung(r)
+	r.clock.look()
+	r.clock.look()
+}
+
+// hung waits until somebody hangs.
+func (k *hanging) hung(r *rig) {
+	r.t.Helper()
+	select {
+	case <-k.in:
+	case <-time.After(patience):
+		r.t.Fatal("nobody has entered the kernel")
 	}
 }
 
@@ -70,7 +89,7 @@ func TestStuckEnter(t *testing.T) {
 				k.armed.Store(true)
 				posted := make(chan messages.OpID, 1)
 				go func() { posted <- q.send(c.op) }()
-				<-k.in
+				k.hangs(r)
 				young := r.kernel(2)
 
 				id := other.send(&messages.Nop{})
@@ -101,13 +120,13 @@ func TestStuckEnter(t *testing.T) {
 // the end of the drain, and a Cancel of it told so, while the holder still hangs.
 func TestStuckEnterAtItsDeadline(t *testing.T) {
 	k := new(hanging)
-	r := newRig(t, hang(k), config(func(c *actors.Config) { c.DrainTimeout, c.ShutdownGrace = 10*time.Millisecond, 10*time.Millisecond }))
+	r := newRig(t, hang(k), config(func(c *actors.Config) { c.DrainTimeout, c.ShutdownGrace = quickly, quickly }))
 	q := r.requester()
 	old := r.kernel(1)
 	k.armed.Store(true)
 	posted := make(chan messages.OpID, 1)
 	go func() { posted <- q.send(&messages.Nop{}) }()
-	<-k.in
+	k.hangs(r)
 	r.kernel(2)
 	c := expect[*messages.Completion](q)
 	require.ErrorIs(t, c.Err, messages.ErrOutcomeUnknown)
@@ -129,7 +148,7 @@ func TestStuckIsSaid(t *testing.T) {
 	q := r.requester()
 	k.armed.Store(true)
 	go q.send(&messages.Nop{})
-	<-k.in
+	k.hangs(r)
 	reason, _ := failed().Reason.(error)
 	require.ErrorIs(t, reason, ring.ErrStuck)
 	require.ErrorContains(t, reason, "io_uring_enter")

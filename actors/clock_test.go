@@ -1,0 +1,49 @@
+package actors_test
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/ringmaster-io/ringmaster/actors"
+)
+
+// clock is a crew whose time the test has in hand, so that no test depends on
+// how fast the machine is: deadlines come when the test says so, and what it
+// calls quickly is over soon.
+type clock struct {
+	actors.Crew
+	ahead atomic.Int64 // of the real time
+
+	looks chan func() // of the watchdog, if it is the test's
+}
+
+// quickly is a limit that is over in some milliseconds by the clock of the crew.
+// By every other clock, such as that of a Shutdown, which must end in time
+// however slow the machine is, it never is.
+const quickly = patience - 1
+
+// watchEvery is how often the watchdog looks when it is the test's.
+const watchEvery = patience - 2
+
+func newClock() *clock { return &clock{Crew: actors.NewCrew(), looks: make(chan func(), 1)} }
+
+// Now implements actors.Crew.
+func (c *clock) Now() time.Time { return c.Crew.Now().Add(time.Duration(c.ahead.Load())) }
+
+// pass lets time pass.
+func (c *clock) pass(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// AfterFunc implements actors.Crew.
+func (c *clock) AfterFunc(d time.Duration, f func()) actors.Timer {
+	switch d {
+	case quickly:
+		d = 20 * time.Millisecond
+	case watchEvery:
+		c.looks <- f // there is one at a time
+		return nil   // which nobody stops
+	}
+	return c.Crew.AfterFunc(d, f)
+}
+
+// look has the watchdog look. What is under way then and at its next look hangs.
+func (c *clock) look() { (<-c.looks)() }
