@@ -65,7 +65,8 @@ type Config struct {
 	RingRetry                 time.Duration
 	// StuckAfter is how long a call into the kernel may take before its ring is
 	// given up for stuck, and the ring owner restarted: some drivers have the
-	// submission itself wait. It is found within twice that time.
+	// submission itself wait. It is found within twice that time, not counting
+	// what the whole program was stopped for.
 	StuckAfter time.Duration
 	// QuarantineMax is how many operations may be in quarantine (answered with
 	// messages.ErrOutcomeUnknown, while the kernel still has them and their

@@ -157,3 +157,25 @@ func TestStuckIsSaid(t *testing.T) {
 	young.Complete(young.Next(t, ring.CodeNop).Name, 0, 0)
 	expect[*messages.Completion](q)
 }
+
+// TestStoppedIsNotStuck: a program that was stopped for a while, in the middle of
+// a call into the kernel, is not one that hangs there.
+func TestStoppedIsNotStuck(t *testing.T) {
+	k := new(hanging)
+	r := newRig(t, hang(k))
+	q := r.requester()
+	k.armed.Store(true)
+	posted := make(chan messages.OpID, 1)
+	go func() { posted <- q.send(&messages.Nop{}) }()
+	k.hung(r)
+	r.clock.look()
+	r.clock.pass(time.Hour)
+	r.clock.look()
+	require.Len(t, r.all(), 1, "it is taken for one that hangs")
+	k.out <- nil
+	id := <-posted
+	old := r.kernel(1)
+	old.Complete(old.Next(t, ring.CodeNop).Name, 0, 0)
+	q.succeeds(id)
+	require.Zero(t, r.inspect().Failures)
+}

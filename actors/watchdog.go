@@ -15,7 +15,8 @@ type watchdog struct {
 	drive    *drive
 	patience time.Duration
 	armed    atomic.Bool
-	seen     uint64 // the visit that was under way at the last look
+	seen     uint64    // the visit that was under way at the last look
+	due      time.Time // when the next look is
 }
 
 // arm has it look, if it does not do so yet.
@@ -25,11 +26,19 @@ func (w *watchdog) arm() {
 	}
 }
 
-func (w *watchdog) again() { w.drive.crew.AfterFunc(w.patience/2, w.look) }
+func (w *watchdog) again() {
+	w.due = w.drive.crew.Now().Add(w.patience / 2)
+	w.drive.crew.AfterFunc(w.patience/2, w.look)
+}
+
+// late reports whether a look comes so late that the program was itself stopped
+// for a while, and with it whoever is inside.
+func (w *watchdog) late() bool { return w.drive.crew.Now().Sub(w.due) > w.patience/2 }
 
 // look is on a goroutine of its own, without the token. A visit hangs that was
-// seen at the last look as well. It takes two looks, so that a program that was
-// itself stopped for a while is not mistaken for one that hangs.
+// seen at the last look as well, unless that was too long ago. It takes two
+// looks, so that a program that was itself stopped is not mistaken for one
+// that hangs.
 func (w *watchdog) look() {
 	visit, inside := w.drive.token.visit()
 	switch {
@@ -38,7 +47,7 @@ func (w *watchdog) look() {
 		if _, inside := w.drive.token.visit(); inside { // it began just now, and relied on us
 			w.arm()
 		}
-	case visit != w.seen:
+	case visit != w.seen || w.late():
 		w.seen = visit
 		w.again()
 	case w.drive.token.revoke(visit):

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/ringmaster-io/ringmaster/actors"
 	"github.com/ringmaster-io/ringmaster/messages"
-	"github.com/ringmaster-io/ringmaster/supervisor"
 )
 
 // A journal is a file of blocks, which processes write one after the other: each
@@ -147,9 +147,9 @@ func writeJournal(t *testing.T, what string) {
 // for longer than a call into the kernel may take (T24's little sister): when it
 // goes on nothing is lost, and nobody takes it for one that hangs.
 func TestStoppedAndContinued(t *testing.T) {
-	const stuckAfter, stops = 100 * time.Millisecond, 6
+	const stops = 3
 	if _, yes := inChild(); yes {
-		workUntilTold(t, stuckAfter)
+		workUntilTold(t)
 		return
 	}
 	p := startProcess(t, child(t, ""))
@@ -157,7 +157,7 @@ func TestStoppedAndContinued(t *testing.T) {
 		p.hear("worked")
 		p.signal(unix.SIGSTOP)
 		eventually(t, "it is stopped", func() bool { return p.stopped() })
-		<-time.After(4 * stuckAfter) // the fault itself
+		<-time.After(3 * actors.DefaultConfig().StuckAfter / 2) // the fault itself
 		p.signal(unix.SIGCONT)
 	}
 	p.hear("worked")
@@ -178,8 +178,8 @@ func (p *process) stopped() bool {
 }
 
 // workUntilTold is the child: it works until its input ends.
-func workUntilTold(t *testing.T, stuckAfter time.Duration) {
-	o := start(t, supervisor.WithStuckAfter(stuckAfter))
+func workUntilTold(t *testing.T) {
+	o := start(t)
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
