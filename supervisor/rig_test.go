@@ -65,10 +65,11 @@ func (b *bench) finish() {
 	}
 }
 
-// option has a subsystem stand on fake kernels.
+// option has a subsystem stand on fake kernels. How long a shutdown takes is not
+// judged here: it depends on the machine.
 func (b *bench) option(c *actors.Config) {
 	c.InFlight, c.Queue = 16, 64
-	c.ShutdownGrace = 20 * time.Millisecond
+	c.ShutdownGrace = patience
 	c.OpenFallback = nil
 	c.OpenKernel = func(actors.Config) (ring.Kernel, error) {
 		b.mu.Lock()
@@ -81,7 +82,7 @@ func (b *bench) option(c *actors.Config) {
 		k.OnTaken(func(taken *fake.Taken) {
 			if taken.Code == ring.CodeCancel && !b.manual.Load() {
 				k.TryComplete(ring.UserData(taken.Off), canceled, 0)
-				k.Complete(taken.Name, 0, 0)
+				k.TryComplete(taken.Name, 0, 0)
 			}
 		})
 		b.kernels = append(b.kernels, k)
@@ -140,11 +141,18 @@ func (b *bench) requester() *requester {
 
 func expect[M any](q *requester) M {
 	q.b.t.Helper()
+	m := q.next()
+	typed, ok := m.(M)
+	require.True(q.b.t, ok, "got %T %+v, want %T", m, m, typed)
+	return typed
+}
+
+// next waits for the next message.
+func (q *requester) next() any {
+	q.b.t.Helper()
 	select {
 	case m := <-q.inbox:
-		typed, ok := m.(M)
-		require.True(q.b.t, ok, "got %T %+v, want %T", m, m, typed)
-		return typed
+		return m
 	case <-time.After(patience):
 		q.b.t.Fatalf("no message for %v", patience)
 		panic("unreachable")

@@ -92,7 +92,7 @@ func TestShutdownCancelsWhenItsContextEnds(t *testing.T) {
 func TestShutdownAbandons(t *testing.T) {
 	b := newBench(t)
 	b.manual.Store(true)
-	s, k := b.start()
+	s, k := b.start(supervisor.WithShutdownGrace(20 * time.Millisecond))
 	q := b.requester()
 	submit(q, s, 1)
 	op := k.Next(t, ring.CodeNop)
@@ -107,10 +107,12 @@ func TestShutdownAbandons(t *testing.T) {
 	require.False(t, k.Closed())
 
 	k.Complete(op.Name, 0, 0)
-	for _, cancel := range k.InFlight() {
-		k.Complete(cancel.Name, 0, 0)
-	}
-	k.AwaitClosed(t)
+	b.until("the ring is closed", func() bool {
+		for _, cancel := range k.InFlight() {
+			k.TryComplete(cancel.Name, 0, 0)
+		}
+		return k.Closed()
+	})
 	require.Empty(t, q.inbox)
 }
 
@@ -166,7 +168,7 @@ func TestShutdownWhileTheOwnerIsDown(t *testing.T) {
 			require.Equal(t, report.Submitted, report.Completed+report.Refused)
 			got := map[uint64]bool{}
 			for range 2 {
-				switch m := (<-q.inbox).(type) {
+				switch m := q.next().(type) {
 				case *messages.Completion:
 					got[m.ID.Seq] = true
 				case *messages.Refused:
