@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/ringmaster-io/ringmaster/actors"
@@ -38,12 +40,18 @@ type bend struct {
 	lose, forge bool
 
 	count  atomic.Int64
+	enough context.CancelFunc // called when so many have come that it must be seen
 	found  atomic.Bool
 	mu     sync.Mutex
 	wakers []func()
 }
 
-const bendAt = 100
+// bendAt is the first completion that is bent, and bendEnough the one after which
+// a run may end: on its way to its end there will be more.
+const (
+	bendAt     = 100
+	bendEnough = bendAt + 3
+)
 
 // Push implements ring.Kernel.
 func (k *bent) Push(name ring.UserData, r *ring.Request) bool {
@@ -65,6 +73,9 @@ func (k *bent) Peek() (ring.CQE, bool) {
 	}
 	k.seen = cqe.UserData
 	n := k.bend.count.Add(1)
+	if n >= bendEnough {
+		k.bend.enough()
+	}
 	if n < bendAt || n > bendAt && (k.bend.lose || k.bend.forge) {
 		return cqe, true
 	}
@@ -142,7 +153,14 @@ func TestChaosSees(t *testing.T) {
 		}}, []string{"stale at the end: 1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			wantBroken(t, test.want, test.bend.option)
+			ctx, enough := context.WithTimeout(t.Context(), bendWithin)
+			defer enough()
+			test.bend.enough = enough
+			patience := chaosPatience
+			if test.bend.lose {
+				patience = confessAfter // since the answer never comes
+			}
+			wantBroken(ctx, t, patience, test.want, test.bend.option)
 			if n := test.bend.count.Load(); n < bendAt {
 				t.Errorf("nothing was bent: %d completions", n)
 			}
@@ -151,7 +169,9 @@ func TestChaosSees(t *testing.T) {
 	}
 }
 
-// TestChaosSeesLeaks leaves something behind when a ring is opened.
+// TestChaosSeesLeaks leaves something behind when a ring is opened. What is about
+// to end of another run must not be there when it begins, or it would be
+// taken for what is left.
 func TestChaosSeesLeaks(t *testing.T) {
 	for _, test := range []struct {
 		want string
@@ -169,10 +189,13 @@ func TestChaosSeesLeaks(t *testing.T) {
 		}},
 	} {
 		t.Run(test.want, func(t *testing.T) {
+			awaitNobody(t)
 			mend := func() {}
 			defer func() { mend() }()
 			var once sync.Once
-			wantBroken(t, []string{test.want}, func(c *actors.Config) {
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			wantBroken(ctx, t, confessAfter, []string{test.want}, func(c *actors.Config) {
 				open := c.OpenKernel
 				c.OpenKernel = func(c actors.Config) (ring.Kernel, error) {
 					once.Do(func() { mend = test.leak() })
@@ -183,20 +206,41 @@ func TestChaosSeesLeaks(t *testing.T) {
 	}
 }
 
-// brokenRun are the options of a short run without much patience.
-func brokenRun(dir string) chaosOptions {
-	return chaosOptions{
-		duration: 500 * time.Millisecond, actors: 8, dir: dir, seed: 1,
-		crashEvery: 20 * time.Millisecond, patience: time.Second,
+// awaitNobody waits until no goroutine is left of what ran before.
+func awaitNobody(t *testing.T) {
+	t.Helper()
+	for over := time.Now().Add(bendWithin); ; {
+		err := goleak.Find() // which waits a little
+		if err == nil {
+			return
+		}
+		if time.Now().After(over) {
+			t.Fatal(err)
+		}
 	}
 }
 
-// wantBroken runs a short chaos that must break promises, and say which.
-func wantBroken(t *testing.T, want []string, option supervisor.Option) {
+// bendWithin bounds a run that is to end when something has happened, and
+// confessAfter is the patience with what never comes, which takes that long.
+const (
+	bendWithin   = 30 * time.Second
+	confessAfter = 3 * time.Second
+)
+
+// brokenRun are the options of a run that its context ends.
+func brokenRun(dir string, patience time.Duration) chaosOptions {
+	return chaosOptions{
+		duration: time.Hour, actors: 8, dir: dir, seed: 1,
+		crashEvery: 20 * time.Millisecond, patience: patience,
+	}
+}
+
+// wantBroken runs a chaos that must break promises, and say which.
+func wantBroken(ctx context.Context, t *testing.T, patience time.Duration, want []string, option supervisor.Option) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	g := &globals{stdout: &stdout, stderr: &stderr, level: zapcore.ErrorLevel}
-	err := runChaos(t.Context(), g, brokenRun(t.TempDir()), option, supervisor.WithShutdownGrace(100*time.Millisecond))
+	err := runChaos(ctx, g, brokenRun(t.TempDir(), patience), option, supervisor.WithShutdownGrace(100*time.Millisecond))
 	if err == nil || !strings.Contains(err.Error(), "promises were broken; again: example chaos --seed 1 ") {
 		t.Errorf("ends with %v", err)
 	}

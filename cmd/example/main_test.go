@@ -58,7 +58,7 @@ type outcome struct {
 // example runs the program within the test.
 func example(args ...string) outcome {
 	var stdout, stderr bytes.Buffer
-	status := run(args, &stdout, &stderr)
+	status := run(append([]string{}, args...), &stdout, &stderr) // for nil, cobra takes the test's own
 	return outcome{status, stdout.String(), stderr.String()}
 }
 
