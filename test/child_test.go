@@ -54,7 +54,7 @@ func alone(t *testing.T) bool {
 		return true
 	}
 	pattern := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
-	out, err := runSelf(t, patience, []string{aloneVariable + "=" + t.Name()}, "-test.v", "-test.run="+pattern)
+	out, err := runSelf(t, []string{aloneVariable + "=" + t.Name()}, "-test.v", "-test.run="+pattern)
 	require.NoError(t, err, out)
 	require.Contains(t, out, "--- PASS: "+t.Name()+" ", out)
 	t.Log(out)
@@ -62,9 +62,14 @@ func alone(t *testing.T) bool {
 }
 
 // runSelf runs the test binary with something added to the environment, and
-// gives what it printed. It is killed some time after the limit that it has.
-func runSelf(t *testing.T, limit time.Duration, env []string, args ...string) (string, error) {
+// gives what it printed. It has the time that this process has, less what it
+// takes to say where it was when that is over, and to be killed.
+func runSelf(t *testing.T, env []string, args ...string) (string, error) {
 	t.Helper()
+	limit := time.Hour
+	if end, limited := t.Deadline(); limited {
+		limit = max(time.Until(end)-2*patience, time.Second)
+	}
 	self, err := os.Executable()
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), limit+patience)

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,9 +30,6 @@ const (
 // contractVariable marks a child of TestContract, which has no such children
 // itself.
 const contractVariable = "RINGMASTER_TEST_CONTRACT"
-
-// contractTime bounds a child, which shows where it was if that is exceeded.
-const contractTime = 3 * time.Minute
 
 // noContract matches the tests that no backend has a part in: those of the
 // sources and of a bare ring.
@@ -65,7 +61,7 @@ func runContract(t *testing.T, backend, inline string, args ...string) {
 	if testing.Short() {
 		args = append(args, "-test.short")
 	}
-	out, err := runSelf(t, contractTime, []string{contractVariable + "=1", backend, inline}, args...)
+	out, err := runSelf(t, []string{contractVariable + "=1", backend, inline}, args...)
 	require.NoError(t, err, out)
 	require.Contains(t, out, "\n--- PASS: TestBackend ", out)
 	t.Logf("%d tests passed", strings.Count(out, "\n--- PASS: "))

@@ -83,7 +83,7 @@ const unpreempted = "asyncpreemptoff=1"
 // TestClosesThatHang hold up neither the blocking lane nor a Shutdown.
 func TestClosesThatHang(t *testing.T) {
 	if os.Getenv("GODEBUG") != unpreempted {
-		out, err := runSelf(t, patience, []string{"GODEBUG=" + unpreempted}, "-test.run=^TestClosesThatHang$")
+		out, err := runSelf(t, []string{"GODEBUG=" + unpreempted}, "-test.run=^TestClosesThatHang$")
 		require.NoError(t, err, out)
 		return
 	}

@@ -3,7 +3,6 @@
 package test
 
 import (
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -39,8 +38,19 @@ func theRing(t testing.TB) kernelView {
 	return views[0]
 }
 
-// rings is what the kernel says of each ring of this process.
+// rings is what the kernel says of each ring of this process. It says nothing of
+// one in which somebody is just then.
 func rings(t testing.TB) (views []kernelView) {
+	t.Helper()
+	eventually(t, "nobody is in a ring", func() (idle bool) {
+		views, idle = ringsNow(t)
+		return idle
+	})
+	return views
+}
+
+// ringsNow reports false when there is one of which the kernel says nothing.
+func ringsNow(t testing.TB) (views []kernelView, idle bool) {
 	t.Helper()
 	for _, f := range leak.OpenFiles() {
 		fd, target, _ := strings.Cut(f, " ")
@@ -49,25 +59,28 @@ func rings(t testing.TB) (views []kernelView) {
 		}
 		info, err := os.ReadFile("/proc/self/fdinfo/" + fd)
 		require.NoError(t, err)
-		view, err := parseFdinfo(string(info))
+		view, ok, err := parseFdinfo(string(info))
 		require.NoError(t, err, "%s", info)
+		if !ok {
+			return nil, false
+		}
 		views = append(views, view)
 	}
-	return views
+	return views, true
 }
 
-func parseFdinfo(info string) (v kernelView, err error) {
+func parseFdinfo(info string) (v kernelView, ok bool, err error) {
 	for name, field := range map[string]*uint64{
 		"SqHead": &v.SqHead, "SqTail": &v.SqTail, "CqHead": &v.CqHead, "CqTail": &v.CqTail,
 	} {
 		_, rest, found := strings.Cut(info, "\n"+name+":")
 		if !found {
-			return v, fmt.Errorf("no %s", name)
+			return v, false, nil
 		}
 		text, _, _ := strings.Cut(rest, "\n")
 		if *field, err = strconv.ParseUint(strings.TrimSpace(text), 10, 32); err != nil {
-			return v, err
+			return v, false, err
 		}
 	}
-	return v, nil
+	return v, true, nil
 }

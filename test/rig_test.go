@@ -23,6 +23,9 @@ import (
 // nothing that succeeds takes that long.
 const patience = 30 * time.Second
 
+// lifetime bounds all that a test does with one rig, on the slowest machine.
+const lifetime = 10 * patience
+
 // rig is a running subsystem, and what a test needs beside it.
 type rig struct {
 	t      testing.TB
@@ -55,7 +58,7 @@ func startUnchecked(t testing.TB, options ...supervisor.Option) *rig {
 }
 
 func rigFor(t testing.TB, system *actor.ActorSystem, rm *supervisor.Subsystem) *rig {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
 	t.Cleanup(cancel)
 	return &rig{t: t, ctx: ctx, system: system, rm: rm, c: rm.Client()}
 }
