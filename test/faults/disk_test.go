@@ -17,11 +17,12 @@ import (
 )
 
 // A read past the page cache is one request in the block layer, which nothing
-// can cancel: it takes a second at this size and this speed.
+// can cancel: at this size and this speed it takes longer than any wait of a
+// test, unless the disk is made fast again meanwhile.
 const (
 	slowRead  = 256 << 10
-	slowSpeed = 256 << 10 // bytes a second
-	// soon is a part of that second.
+	slowSpeed = slowRead / int(2*patience/time.Second) // bytes a second
+	// soon is for how long the disk is watched being at it.
 	soon = 300 * time.Millisecond
 )
 
@@ -29,10 +30,10 @@ const (
 type slowReading struct {
 	o    *oracle
 	r    *requester
+	disk *slowDisk
 	file messages.Handle
 	buf  []byte
 	e    *entry
-	at   time.Time // when it was asked for
 	// content is what the file holds.
 	content []byte
 }
@@ -42,12 +43,12 @@ func readSlowly(o *oracle, d *slowDisk) *slowReading {
 	s := &slowReading{
 		o:       o,
 		r:       o.requester(),
+		disk:    d,
 		buf:     make([]byte, slowRead), // so large that Go aligns it to a page
 		content: pattern(make([]byte, slowRead), 0),
 	}
 	s.file = do(o, &messages.Open{Path: d.path("data"), Flags: os.O_RDONLY | unix.O_DIRECT})
 	d.slow(slowSpeed, 0)
-	s.at = time.Now()
 	s.e = s.r.submit(&messages.Read{Handle: s.file, Buf: s.buf})
 	o.inFlight(1)
 	return s
@@ -65,12 +66,21 @@ func (s *slowReading) quiet(d time.Duration) {
 	}
 }
 
-// ends waits for the read's end, and checks that it is the true one.
+// ends has the disk come to an end, waits for the read's, and checks that it is
+// the true one.
 func (s *slowReading) ends() {
 	t := s.o.t
 	t.Helper()
+	s.fast()
 	require.NoError(t, s.e.err())
 	s.finished(s.e.data)
+}
+
+// fast has the disk come to an end with the read, which it is at until then.
+func (s *slowReading) fast() {
+	s.o.t.Helper()
+	s.unfinished()
+	s.disk.slow(0, 0)
 }
 
 // whileOpen calls f, unless the entry is answered, and then reports false: the
@@ -98,8 +108,7 @@ func requirePoisonOr(t testing.TB, buf, content []byte) {
 }
 
 // TestCancelEnoentBlockIO cancels a read that a disk is at (T2): the kernel says
-// that it knows of no such thing, and completes it a second
-// later in full. It is not answered before, its buffer is not touched, and then
+// that it knows of no such thing, and completes it later in full. It is not answered before, its buffer is not touched, and then
 // the answer is the true one.
 func TestCancelEnoentBlockIO(t *testing.T) {
 	d := newSlowDisk(t)
@@ -127,6 +136,7 @@ func TestAbandonedBlockIO(t *testing.T) {
 		requirePoisonOr(t, s.buf, s.content)
 		do(o, &messages.Timeout{After: 10 * time.Millisecond})
 	}
+	s.fast()
 	o.inFlight(0)
 	s.finished(s.buf)
 	require.EqualValues(t, 1, o.inspect().Orphaned)
@@ -163,8 +173,7 @@ func TestDrainDeadlineWithBlockIO(t *testing.T) {
 	d := newSlowDisk(t)
 	d.write("data", pattern(make([]byte, slowRead), 0))
 	s := &striker{point: actors.FailTaken}
-	o := start(t, supervisor.WithFailpoint(s.hook), supervisor.WithDrainTimeout(20*time.Millisecond),
-		supervisor.WithShutdownGrace(20*time.Millisecond))
+	o := start(t, supervisor.WithFailpoint(s.hook), hurried)
 	o.unknownMax = 1
 	slow := readSlowly(o, d)
 	s.strike(o)
@@ -195,14 +204,14 @@ func (s *slowReading) unfinished() {
 func (s *slowReading) finished(buf []byte) {
 	s.o.t.Helper()
 	require.True(s.o.t, bytes.Equal(s.content, buf), "O7: the kernel was not done with the buffer")
-	require.Greater(s.o.t, time.Since(s.at), soon, "the disk was not slow: the test shows nothing")
 }
 
-// released waits until the quarantine of the buffer ends: the disk has written to
-// it by then.
+// released has the disk come to an end and waits until the quarantine of the
+// buffer ends: the disk has written to it by then.
 func (s *slowReading) released() {
 	t := s.o.t
 	t.Helper()
+	s.fast()
 	eventually(t, "the quarantine is lifted", func() bool {
 		requirePoisonOr(t, s.buf, s.content)
 		return s.o.inspect().Quarantined == 0
@@ -218,7 +227,7 @@ func TestClosedRingWithBlockIO(t *testing.T) {
 	d := newSlowDisk(t)
 	d.write("data", pattern(make([]byte, slowRead), 0))
 	var l loser
-	o := start(t, l.option, supervisor.WithDrainTimeout(20*time.Millisecond), supervisor.WithShutdownGrace(20*time.Millisecond))
+	o := start(t, l.option, hurried)
 	if o.inspect().Backend != "io_uring" {
 		t.Skip("needs io_uring")
 	}
@@ -227,7 +236,6 @@ func TestClosedRingWithBlockIO(t *testing.T) {
 	l.lose(o)
 	slow.forfeited()
 	eventually(t, "the old ring is closed", func() bool { return len(rings(t)) == 1 })
-	slow.unfinished()
 	require.Equal(t, 1, o.inspect().Quarantined)
 	slow.released()
 }

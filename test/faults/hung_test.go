@@ -44,8 +44,7 @@ func TestSubmitBlocks(t *testing.T) {
 func TestCancelNeverWins(t *testing.T) {
 	m := mountFUSE(t)
 	s := &striker{}
-	o := start(t, supervisor.WithFailpoint(s.hook), supervisor.WithDrainTimeout(20*time.Millisecond),
-		supervisor.WithShutdownGrace(20*time.Millisecond))
+	o := start(t, supervisor.WithFailpoint(s.hook), hurried)
 	o.unknownMax = 1
 	p, r := newPulse(o), o.requester()
 	file := m.open(o, "file", os.O_RDONLY)
@@ -85,8 +84,7 @@ func TestCancelNeverWins(t *testing.T) {
 func TestQuarantineKeepsMemory(t *testing.T) {
 	m := mountFUSE(t)
 	s := &striker{}
-	o := start(t, supervisor.WithFailpoint(s.hook), supervisor.WithDrainTimeout(20*time.Millisecond),
-		supervisor.WithShutdownGrace(20*time.Millisecond))
+	o := start(t, supervisor.WithFailpoint(s.hook), hurried)
 	o.unknownMax, o.others = 1, true // the ledger and the guards would have the buffer as well
 	file := m.open(o, "file", os.O_RDONLY)
 	m.hang("read")

@@ -19,7 +19,9 @@ import (
 
 // firstAnswerMax is how long the first answer of the next ring may take after
 // the failure, when what the old one has is drained. Where all of it has to be
-// cancelled first, it takes what the kernel takes for that.
+// cancelled first, it takes what the kernel takes for that. It is a limit for a
+// machine that has nothing else to do, as with stormVariable. What holds on any
+// machine is that it takes less than to ask for what is in flight.
 const firstAnswerMax = 20 * time.Millisecond
 
 // manyInFlight is how much is in flight when the ring is lost, and manyTimes how
@@ -35,22 +37,29 @@ const (
 func TestTenThousandInFlight(t *testing.T) {
 	for _, policy := range []actors.Policy{actors.Drain, actors.CancelInFlight} {
 		t.Run(policy.String(), func(t *testing.T) {
-			var took []time.Duration
+			var asking, took []time.Duration
 			for k := range manyTimes {
-				t.Run(fmt.Sprint(k), func(t *testing.T) { took = append(took, loseMany(t, policy)) })
+				t.Run(fmt.Sprint(k), func(t *testing.T) {
+					a, b := loseMany(t, policy)
+					asking, took = append(asking, a), append(took, b)
+				})
 			}
 			quickest := at(took, 0) // what else the machine does only adds to it
-			t.Logf("the first answer of the next ring came after %v", took)
-			if policy == actors.Drain {
+			t.Logf("to ask took %v, the first answer of the next ring came after %v", asking, took)
+			if policy != actors.Drain {
+				return
+			}
+			require.Less(t, quickest, at(asking, 0.5))
+			if _, long := stormLength(t); long {
 				require.Less(t, quickest, slowdown*firstAnswerMax)
 			}
 		})
 	}
 }
 
-// loseMany does it once, on a subsystem of its own, and gives how long the first
-// answer took.
-func loseMany(t *testing.T, policy actors.Policy) (took time.Duration) {
+// loseMany does it once, on a subsystem of its own, and gives how long it took to
+// ask for the operations, and then how long the first answer took.
+func loseMany(t *testing.T, policy actors.Policy) (asking, took time.Duration) {
 	s := &striker{point: actors.FailTaken}
 	var failed atomic.Int64
 	o := start(t, supervisor.WithPolicy(policy), supervisor.WithInFlight(2*manyInFlight), supervisor.WithFailpoint(
@@ -64,6 +73,7 @@ func loseMany(t *testing.T, policy actors.Policy) (took time.Duration) {
 	reader, writer := o.pipe()
 	pipe := o.adopt(reader)
 	var all []*entry
+	asked := time.Now()
 	for k := range manyInFlight {
 		if k%2 == 0 {
 			all = append(all, r.submit(&messages.Poll{Handle: pipe, Events: messages.Readable}))
@@ -72,6 +82,7 @@ func loseMany(t *testing.T, policy actors.Policy) (took time.Duration) {
 		all = append(all, r.submit(&messages.Timeout{After: time.Hour}))
 	}
 	o.inFlight(manyInFlight)
+	asking = time.Since(asked)
 	s.armed.Store(true)
 	require.ErrorIs(t, fails(o, &messages.Nop{}), messages.ErrRestarted)
 	do(o, &messages.Nop{})
@@ -94,7 +105,7 @@ func loseMany(t *testing.T, policy actors.Policy) (took time.Duration) {
 		}
 	}
 	do(o, &messages.Close{Handle: pipe})
-	return took
+	return asking, took
 }
 
 // manyEnd is how the k-th operation is to end.

@@ -226,10 +226,9 @@ func (o *oracle) judgeBooks(report supervisor.Report, err error) {
 // judgeProcess is O3 and O6.
 func (o *oracle) judgeProcess() {
 	t := o.t
-	eventually(t, "O3: the descriptors are back to what they were", func() bool {
-		return slices.Equal(leak.OpenFiles(), o.before.files)
+	eventually(t, "O3: the descriptors and mappings are back to what they were", func() bool {
+		return slices.Equal(leak.OpenFiles(), o.before.files) && leak.RingMappings() == 0
 	})
-	require.Zero(t, leak.RingMappings(), "O3: mappings of rings")
 	// Those that have nothing to do may stay as long as the process: see
 	// ring's keeper.
 	eventually(t, "O6: the kernel's workers are gone, or idle", func() bool {

@@ -95,6 +95,27 @@ func fifo(t testing.TB) (path string) {
 	return path
 }
 
+// quickly is a limit that is over in some milliseconds for a hurried subsystem. By
+// every other clock, such as that of a Shutdown, which must end in time however
+// slow the machine is, it never is.
+const quickly = patience - 1
+
+// hurried gives up soon what does not end by itself.
+func hurried(c *actors.Config) {
+	c.DrainTimeout, c.ShutdownGrace = quickly, quickly
+	c.Crew = hurriedCrew{c.Crew}
+}
+
+type hurriedCrew struct{ actors.Crew }
+
+// AfterFunc implements actors.Crew.
+func (c hurriedCrew) AfterFunc(d time.Duration, f func()) actors.Timer {
+	if d == quickly {
+		d = 20 * time.Millisecond
+	}
+	return c.Crew.AfterFunc(d, f)
+}
+
 // striker has the ring owner panic at a failpoint, when it is told to.
 type striker struct {
 	point  actors.Failpoint
