@@ -26,8 +26,10 @@ type sleeper struct {
 func newSleeper(g *rig) *sleeper {
 	g.t.Helper()
 	s := &sleeper{osThread: newThread(g.t), fs: mountSlow(g.t)}
-	s.run(g.enter)
-	s.awake = s.start(func() { _, _ = unix.Pread(int(s.fs.cached), make([]byte, 1), 0) })
+	s.awake = s.start(func() { // without a stop in between, in which a timer might expire
+		g.enter()
+		_, _ = unix.Pread(int(s.fs.cached), make([]byte, 1), 0)
+	})
 	s.fs.asked(1)
 	return s
 }
@@ -45,7 +47,7 @@ func TestTaskWorkNeedsTheThreadThatIssued(t *testing.T) {
 	for what, prep := range map[string]func(pipe int32) Request{
 		"read":    func(pipe int32) Request { return PrepRead(pipe, make([]byte, 1), StreamOffset) },
 		"poll":    func(pipe int32) Request { return PrepPoll(pipe, unix.POLLIN) },
-		"timeout": func(int32) Request { return PrepTimeout(100 * time.Millisecond) },
+		"timeout": func(int32) Request { return PrepTimeout(250 * time.Millisecond) },
 	} {
 		t.Run(what, func(t *testing.T) {
 			g := newRig(t, Options{})

@@ -105,9 +105,16 @@ func TestTimeouts(t *testing.T) {
 func TestLinkTimeouts(t *testing.T) {
 	g := newRig(t, Options{Workers: 1, WorkersMax: 1})
 	path := newFIFO(t)
-	running := g.push(linked(ring.PrepOpen(ring.NoDir, path, os.O_RDONLY, 0, 0)))
-	tooLate := g.push(ring.PrepLinkTimeout(time.Millisecond))
-	g.enter()
+	var running, tooLate ring.UserData
+	for after := time.Millisecond; ; after *= 2 {
+		running = g.push(linked(ring.PrepOpen(ring.NoDir, path, os.O_RDONLY, 0, 0)))
+		tooLate = g.push(ring.PrepLinkTimeout(after))
+		g.enter()
+		if g.await(tooLate) == -int32(unix.EALREADY) {
+			break
+		}
+		g.failed(unix.ECANCELED, g.await(running)) // no worker had come to it yet
+	}
 	g.placed(running, placeCall)
 	queued := g.push(linked(ring.PrepStat(ring.NoDir, "/", 0)))
 	limit := g.push(ring.PrepLinkTimeout(time.Millisecond))
