@@ -14,7 +14,7 @@ import (
 
 const (
 	// tourLimit ends a tour that hangs: that, too, is a broken promise.
-	tourLimit = 10 * time.Second
+	tourLimit = time.Minute
 	// tourCrashEvery is short enough for several crashes during a small copy.
 	tourCrashEvery = 20 * time.Millisecond
 )
