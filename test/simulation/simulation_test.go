@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -89,6 +88,5 @@ func TestSimulateEndsWithItsContext(t *testing.T) {
 	})
 	require.GreaterOrEqual(t, told, uint64(1000))
 	require.Less(t, report.Histories, uint64(2000))
-	require.Less(t, report.Took, time.Minute)
 	require.Empty(t, report.Failures)
 }
