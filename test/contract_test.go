@@ -74,9 +74,11 @@ func runContract(t *testing.T, backend, inline string, args ...string) {
 var skippedTests = regexp.MustCompile(`(?m)^ *--- SKIP: (\S+)`)
 
 // rigOptions are what a subsystem is started with: what the environment asks
-// for, unless the test wants something else.
+// for, and a shutdown that may take as long as it does on a slow machine, unless
+// the test wants something else.
 func rigOptions(options []supervisor.Option) []supervisor.Option {
-	return append([]supervisor.Option{supervisor.WithInline(os.Getenv(inlineVariable) != inlineOff)}, options...)
+	inline := supervisor.WithInline(os.Getenv(inlineVariable) != inlineOff)
+	return append([]supervisor.Option{inline, supervisor.WithShutdownGrace(patience)}, options...)
 }
 
 // TestBackend: the backend and the drive are those that were asked for.

@@ -130,7 +130,8 @@ func TestRestartWithHungDevice(t *testing.T) {
 		t.Run(policy.String(), func(t *testing.T) {
 			fs := mountHungFS(t)
 			c := &crasher{point: actors.FailTaken, every: 4, most: 1, always: true}
-			r := startUnchecked(t, supervisor.WithPolicy(policy), supervisor.WithFailpoint(c.hook), supervisor.WithDrainTimeout(20*time.Millisecond))
+			r := startUnchecked(t, supervisor.WithPolicy(policy), supervisor.WithFailpoint(c.hook),
+				supervisor.WithDrainTimeout(20*time.Millisecond), supervisor.WithShutdownGrace(time.Second))
 			before := r.footprint()
 			p := r.probe()
 			hung(r, fs, p)

@@ -47,8 +47,8 @@ func TestCancelRace(t *testing.T) {
 		var waiting []*entry
 		for range racePairs {
 			waiting = append(waiting, race.submit())
-			for len(waiting) > rand.IntN(1000) {
-				k := rand.IntN(len(waiting))
+			for len(waiting) > race.dice.IntN(1000) {
+				k := race.dice.IntN(len(waiting))
 				race.cancel(waiting[k])
 				waiting[k] = waiting[len(waiting)-1]
 				waiting = waiting[:len(waiting)-1]
@@ -69,6 +69,7 @@ func TestCancelRace(t *testing.T) {
 type cancelRace struct {
 	o       *oracle
 	r       *requester
+	dice    *rand.Rand // which is asked for, and cancelled; the rest is who wins
 	pipes   []*racePipe
 	entries []*entry
 	cancels []*cancellation
@@ -86,7 +87,9 @@ type racePipe struct {
 }
 
 func newCancelRace(o *oracle) *cancelRace {
-	race := &cancelRace{o: o, r: o.requester(), ended: make(map[string]int)}
+	seed := uint64(time.Now().UnixNano())
+	o.t.Logf("seed %d", seed)
+	race := &cancelRace{o: o, r: o.requester(), dice: rand.New(rand.NewPCG(seed, 0)), ended: make(map[string]int)}
 	for range 32 {
 		reader, writer := o.pipe()
 		race.pipes = append(race.pipes, &racePipe{writer: writer, reader: reader, handle: o.adopt(reader)})
@@ -96,7 +99,7 @@ func newCancelRace(o *oracle) *cancelRace {
 
 // submit asks for a poll, a read or a timeout.
 func (race *cancelRace) submit() (e *entry) {
-	pipe := race.pipes[rand.IntN(len(race.pipes))]
+	pipe := race.pipes[race.dice.IntN(len(race.pipes))]
 	switch len(race.entries) % 3 {
 	case 0:
 		e = race.r.submit(&messages.Poll{Handle: pipe.handle, Events: messages.Readable})
@@ -104,7 +107,7 @@ func (race *cancelRace) submit() (e *entry) {
 		e = race.r.submit(&messages.Read{Handle: pipe.handle, Buf: make([]byte, 16)})
 		pipe.reads = append(pipe.reads, e)
 	default:
-		e = race.r.submit(&messages.Timeout{After: time.Duration(rand.IntN(20)) * time.Millisecond})
+		e = race.r.submit(&messages.Timeout{After: time.Duration(race.dice.IntN(20)) * time.Millisecond})
 	}
 	race.entries = append(race.entries, e)
 	return e
