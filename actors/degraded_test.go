@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,6 +130,82 @@ func TestFallbackFromTheStart(t *testing.T) {
 	require.Equal(t, "portable", in.Backend)
 	require.ErrorIs(t, in.Why, errNoKernel)
 	require.False(t, in.Degraded)
+}
+
+// TestFallbackRestarts: where there never was a ring, a ring owner that fails is
+// restarted on the fallback at once, however often. That is not degraded: nothing
+// has gone. When there is a ring at a restart, it serves.
+func TestFallbackRestarts(t *testing.T) {
+	crash := newCrash()
+	var fallbacks []*fake.Kernel
+	r := newRig(t, crash.option, func(r *rig, c *actors.Config) {
+		r.refuse.Store(1 << 30)
+		c.BackOffFirst, c.BackOffLast = time.Hour, time.Hour // who waits for it waits in vain
+		c.OpenFallback = func(actors.Config) (ring.Kernel, error) {
+			k := fake.New(64)
+			k.OnTaken(func(taken *fake.Taken) { k.Complete(taken.Name, 0, 0) })
+			fallbacks = append(fallbacks, k)
+			return k, nil
+		}
+	})
+	q := r.requester()
+	for range 20 {
+		crash.now(r, q)
+		q.succeeds(q.send(&messages.Nop{}))
+		in := r.inspect()
+		require.Equal(t, "portable", in.Backend)
+		require.ErrorIs(t, in.Why, errNoKernel)
+		require.False(t, in.Degraded)
+	}
+	require.Len(t, fallbacks, 21)
+
+	r.refuse.Store(0)
+	crash.now(r, q)
+	id := q.send(&messages.Nop{})
+	r.kernel(1).Complete(r.kernel(1).Next(t, ring.CodeNop).Name, 0, 0)
+	q.succeeds(id)
+	in := r.inspect()
+	require.Equal(t, "io_uring", in.Backend)
+	require.NoError(t, in.Why)
+	require.EqualValues(t, 21, in.Restarts)
+	for _, k := range fallbacks {
+		require.Empty(t, k.Faults())
+	}
+}
+
+// TestFallbackFailsToo: a fallback that is not to be had at a restart is tried for
+// again, first by the restarts that back off, and then by what is degraded.
+func TestFallbackFailsToo(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		failures int32
+		degraded bool
+	}{{"until it is degraded", 2, false}, {"beyond that", 6, true}} {
+		t.Run(test.name, func(t *testing.T) {
+			crash := newCrash()
+			var fail atomic.Int32
+			r := newRig(t, crash.option, config(impatient), func(r *rig, c *actors.Config) {
+				r.refuse.Store(1 << 30)
+				c.OpenFallback = func(actors.Config) (ring.Kernel, error) {
+					if fail.Add(-1) >= 0 {
+						return nil, errNoKernel
+					}
+					k := fake.New(64)
+					k.OnTaken(func(taken *fake.Taken) { k.Complete(taken.Name, 0, 0) })
+					return k, nil
+				}
+			})
+			opened := events[*messages.RingOpenedEvent](r)
+			q := r.requester()
+			q.succeeds(q.send(&messages.Nop{}))
+			fail.Store(test.failures)
+			crash.now(r, q)
+			for event := opened(); event.Epoch == 1; event = opened() { // the first may be told of late
+			}
+			q.succeeds(q.send(&messages.Nop{}))
+			require.Equal(t, test.degraded, r.inspect().Degraded)
+		})
+	}
 }
 
 // TestWhatTheRingLacks is performed by the fallback beside it.

@@ -46,6 +46,7 @@ type engine struct {
 	backend  string // of the current one
 	failure  error  // why there is none, or not the preferred backend
 	begun    bool   // the first incarnation has started
+	ringless bool   // the fallback serves, for there never was a ring
 	reported bool   // the outcome of the first start is known
 	stranded bool   // there is none, and none is expected soon
 	ready    queue  // may be issued by any thread

@@ -43,6 +43,7 @@ func (e *engine) openRing() error {
 	if e.failure = err; err != nil {
 		return err
 	}
+	e.ringless = false
 	e.serveWith(kernel, preferred.name)
 	return nil
 }
@@ -51,23 +52,25 @@ func (e *engine) openRing() error {
 var errKeepsFailing = errors.New("ring owner keeps failing")
 
 // openFallback opens what serves when there is no ring, if that is allowed now:
-// when the subsystem starts, and when it is degraded. It reports false when the
-// actor is to fail for want of it, so that the supervisor has it try again.
+// when the subsystem starts, as long as there never was one, and when it is
+// degraded. It reports false when the actor is to fail for want of it, so that
+// the supervisor has it try again.
 func (e *engine) openFallback(why error) bool {
 	first := e.epoch == 0
-	if !first && !e.degraded.Load() {
+	if !first && !e.ringless && !e.degraded.Load() {
 		return false
 	}
 	e.failure = why
 	if fallback, ok := e.config.fallback(); ok {
 		kernel, err := fallback.open(e.config)
 		if err == nil {
+			e.ringless = e.ringless || first
 			e.serveWith(kernel, fallback.name)
 			return true
 		}
 		e.failure = fmt.Errorf("%w; and in its place: %w", why, err)
 	}
-	if first {
+	if !e.degraded.Load() {
 		return false
 	}
 	e.becomeStranded()
@@ -145,8 +148,9 @@ func (e *engine) strand(p *operation) {
 	e.apply(p.slot, e.table.Completed(u, ring.Done))
 }
 
-// restore tries for a ring again, on behalf of the supervisor. What the
-// fallback has in flight ends there, in its own time.
+// restore tries for a ring again, on behalf of the supervisor, or for the
+// fallback if not even that was to be had. What the fallback has in flight ends
+// there, in its own time.
 func (e *engine) restore() {
 	if !e.degraded.Load() || e.closing != serving || e.drive.down() {
 		return
@@ -155,11 +159,14 @@ func (e *engine) restore() {
 	kernel, err := preferred.open(e.config)
 	if err != nil {
 		e.failure = err
+		if e.stranded {
+			e.openFallback(err)
+		}
 		return
 	}
 	e.fence(false)
 	e.degraded.Store(false)
-	e.failure = nil
+	e.failure, e.ringless = nil, false
 	e.serveWith(kernel, preferred.name)
 	e.herald.announce(&messages.RestoredEvent{Owner: e.self, Epoch: e.epoch})
 }
