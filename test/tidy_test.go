@@ -40,6 +40,7 @@ var walls = map[string][]string{
 	"ring/sim":                       {unixPath, module + "ring"},
 	"test/leak":                      {"go.uber.org/goleak"},
 	"test/mutation":                  {},
+	"test/refuse":                    {unixPath, "github.com/elastic/go-seccomp-bpf", "github.com/stretchr/testify/require"},
 	"test/simulation":                {module + "messages", module + "actors", module + "ring", module + "ring/sim", module + "supervisor", module + "test/simulation/internal/actor", protoactor, zap, zap + "/zapcore", unixPath},
 	"test/simulation/internal/actor": {protoactor},
 	"supervisor":                     {module + "messages", module + "actors", protoactor, zap},

@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/ringmaster-io/ringmaster/supervisor"
 )
 
 // Exit statuses.
@@ -31,18 +33,19 @@ var (
 type globals struct {
 	stdout, stderr io.Writer
 	level          zapcore.Level
+	further        []supervisor.Option // of the subsystem: tests have some
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is the program without its process, so that tests can call it.
-func run(args []string, stdout, stderr io.Writer) int {
+func run(args []string, stdout, stderr io.Writer, further ...supervisor.Option) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// The first signal ends the work in good order, a second one at once.
 	context.AfterFunc(ctx, stop)
 
-	root := rootCommand(&globals{stdout: stdout, stderr: stderr})
+	root := rootCommand(&globals{stdout: stdout, stderr: stderr, further: further})
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !errors.Is(err, errSaid) {

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	main()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, asRefused()...))
 }
 
 // command runs the program in a process of its own.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -37,7 +38,7 @@ func start(g *globals, options ...supervisor.Option) (*stage, error) {
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(zapslog.NewHandler(core)) }),
 		actor.WithDeadLetterThrottleInterval(throttleFor),
 	)
-	options = append(options, supervisor.WithLogger(zap.New(core)))
+	options = slices.Concat(options, g.further, []supervisor.Option{supervisor.WithLogger(zap.New(core))})
 	subsystem, err := supervisor.Start(system, options...)
 	if err != nil {
 		return nil, fmt.Errorf("starting the subsystem: %w", err)

@@ -4,13 +4,10 @@ package faults
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"github.com/elastic/go-seccomp-bpf"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -20,6 +17,7 @@ import (
 	"github.com/ringmaster-io/ringmaster/messages"
 	"github.com/ringmaster-io/ringmaster/supervisor"
 	"github.com/ringmaster-io/ringmaster/test/leak"
+	"github.com/ringmaster-io/ringmaster/test/refuse"
 )
 
 // noRing is one way in which a system refuses io_uring (T27).
@@ -119,20 +117,8 @@ func requireFallback(t *testing.T, why unix.Errno) {
 // ever.
 func denyBySeccomp(t *testing.T, errno unix.Errno) (permit func()) {
 	t.Helper()
-	if !seccomp.Supported() {
-		t.Skip("needs seccomp in the kernel")
-	}
-	require.NoError(t, seccomp.LoadFilter(seccomp.Filter{
-		NoNewPrivs: true,
-		Flag:       seccomp.FilterFlagTSync,
-		Policy: seccomp.Policy{
-			DefaultAction: seccomp.ActionAllow,
-			Syscalls: []seccomp.SyscallGroup{{
-				Action: seccomp.ActionErrno | seccomp.Action(errno),
-				Names:  []string{"io_uring_setup", "io_uring_enter", "io_uring_register"},
-			}},
-		},
-	}))
+	refuse.NeedSeccomp(t)
+	require.NoError(t, refuse.Seccomp(errno))
 	return func() {}
 }
 
@@ -141,29 +127,13 @@ func denyBySeccomp(t *testing.T, errno unix.Errno) (permit func()) {
 // it to whatever else runs on the machine, other tests for instance; the kernel
 // refuses both by the same error at the same place.
 func denyBySysctl(t *testing.T) (wrap []string) {
-	needRoot(t, "sets kernel.io_uring_disabled")
 	setpriv := needTool(t, "setpriv", "util-linux")
-	const path = "/proc/sys/kernel/io_uring_disabled"
-	old, err := os.ReadFile(path)
-	if err != nil {
-		t.Skip("needs the sysctl kernel.io_uring_disabled (Linux 6.6): ", err)
-	}
-	require.NoError(t, os.WriteFile(path, []byte("1"), 0))
-	t.Cleanup(func() { require.NoError(t, os.WriteFile(path, old, 0)) })
+	refuse.Disable(t, "1")
 	return []string{setpriv, "--bounding-set", "-sys_admin"}
 }
 
 // denyByStrace has the kernel find no memory for a ring.
-func denyByStrace(t *testing.T) (wrap []string) {
-	strace := needTool(t, "strace", "strace")
-	trace := filepath.Join(t.TempDir(), "trace")
-	t.Cleanup(func() {
-		calls, err := os.ReadFile(trace)
-		require.NoError(t, err)
-		require.Positive(t, strings.Count(string(calls), "(INJECTED)"))
-	})
-	return []string{strace, "-f", "--seccomp-bpf", "-o", trace, "-e", "trace=io_uring_setup", "-e", "inject=io_uring_setup:error=ENOMEM"}
-}
+func denyByStrace(t *testing.T) (wrap []string) { return refuse.Strace(t, unix.ENOMEM) }
 
 // TestFewDescriptors starts the subsystem with none left, one left, two left and
 // so on: whichever of its own it does not get, it gives back those that it has.
