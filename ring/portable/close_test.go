@@ -101,6 +101,30 @@ func TestCloseWithDescriptorsUnseen(t *testing.T) {
 	require.False(t, ok)
 }
 
+// A kernel's own descriptors are closed when Close returns, whatever waits.
+func TestCloseClosesItsOwn(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			r, _ := newPipe(t)
+			for waiting := range 3 {
+				before := leak.OpenFiles()
+				k := way.kernel(t, Options{})
+				var kept []ring.Request
+				for i := range waiting {
+					kept = append(kept, ring.PrepPoll(r, unix.POLLIN))
+					require.True(t, k.Push(ring.UserData(i), &kept[i]))
+				}
+				_, err := k.Enter()
+				require.NoError(t, err)
+				require.NoError(t, k.Close())
+				require.Equal(t, before, leak.OpenFiles())
+				within(t, gone(k), "the kernel to let go of everything")
+				runtime.KeepAlive(kept)
+			}
+		})
+	}
+}
+
 // What a waiting request refers to is let go of.
 func TestCloseLetsGo(t *testing.T) {
 	onEachWay(t, func(t *testing.T, g *rig) {

@@ -47,6 +47,9 @@
 //	hung calls                 Options.WorkersMax of them stop everything that needs a
 //	                           worker: path operations, syncs, and transfers on files
 //	                           that may wait. The rest goes on.
+//	a poll                     io_uring's ends when its descriptor is ready, be it for a
+//	                           moment. Here it goes on waiting if somebody who does not
+//	                           use this kernel takes what there was before it is told of.
 //	closing a descriptor       io_uring lets what waits for its readiness go on. Here it
 //	                           is told of nothing any more, and waits to be cancelled.
 //	opening a FIFO to read     without Async io_uring does not wait for a writer; here

@@ -22,6 +22,7 @@ type epoll struct {
 	file   *os.File
 	conn   syscall.RawConn
 	kernel *Kernel
+	ended  chan struct{} // closed when run has closed the file
 }
 
 // epollBatch is how many descriptors are told of in one go.
@@ -37,7 +38,7 @@ func openReadiness(k *Kernel) (readiness, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("making an epoll instance non-blocking: %w", err)
 	}
-	e := &epoll{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), kernel: k}
+	e := &epoll{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), kernel: k, ended: make(chan struct{})}
 	// A file that the netpoller does not have accepts no deadline.
 	err = e.file.SetReadDeadline(time.Time{})
 	if err == nil {
@@ -52,8 +53,8 @@ func openReadiness(k *Kernel) (readiness, error) {
 	return e, nil
 }
 
-func (e *epoll) arm(fd int32, events uint32) error {
-	event := unix.EpollEvent{Events: events | unix.EPOLLONESHOT, Fd: fd}
+func (e *epoll) arm(fd int32, events, arming uint32) error {
+	event := unix.EpollEvent{Events: events | unix.EPOLLONESHOT, Fd: fd, Pad: int32(arming)}
 	err := unix.EpollCtl(e.fd, unix.EPOLL_CTL_MOD, int(fd), &event)
 	if err == unix.ENOENT {
 		err = unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, int(fd), &event)
@@ -75,6 +76,7 @@ func (e *epoll) run() {
 	e.kernel.mu.Lock()
 	defer e.kernel.mu.Unlock()
 	_ = e.file.Close()
+	close(e.ended)
 }
 
 // tell tells of all descriptors that are ready. The netpoller is edge-triggered:
@@ -89,11 +91,14 @@ func (e *epoll) tell(events []unix.EpollEvent) (done bool) {
 			return false
 		}
 		for i := range max(n, 0) {
-			e.kernel.told(events[i].Fd, events[i].Events)
+			e.kernel.told(events[i].Fd, events[i].Events, uint32(events[i].Pad))
 		}
 	}
 	return true
 }
 
-// stop has run end when it next looks.
-func (e *epoll) stop() { _ = e.file.SetReadDeadline(time.Unix(1, 0)) }
+// stop has run end, which does so when it next looks.
+func (e *epoll) stop() {
+	_ = e.file.SetReadDeadline(time.Unix(1, 0))
+	<-e.ended
+}

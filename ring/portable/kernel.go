@@ -77,7 +77,8 @@ type Kernel struct {
 	// is made with it held.
 	mu      sync.Mutex
 	pending map[ring.UserData]*operation // what has not ended, by name
-	watches map[int32]list               // what waits for readiness, by descriptor
+	watches map[int32]watches            // what waits for readiness, by descriptor
+	armings uint32                       // how often a descriptor was armed
 	crew    crew
 	spares  spares
 }
@@ -97,7 +98,7 @@ func open(options Options, openReadiness func(*Kernel) (readiness, error)) (*Ker
 		signal:   make(chan struct{}, 1),
 		ended:    make(chan struct{}),
 		pending:  make(map[ring.UserData]*operation),
-		watches:  make(map[int32]list),
+		watches:  make(map[int32]watches),
 	}
 	k.sq.init(options.Entries)
 	k.cq.init(options.Completions)
@@ -176,7 +177,8 @@ func (k *Kernel) AwaitGone(gone func()) {
 // Close implements [ring.Kernel]. What is queued or waits for readiness or time
 // ends without a completion, and its memory is let go of; calls that are
 // running go on. A descriptor that nobody will hear of is closed, now or when
-// its call returns.
+// its call returns. Those of the kernel's own are closed when Close returns,
+// which waits for attempts that do not wait, and so not for long.
 func (k *Kernel) Close() error {
 	if !k.presence.close() {
 		return nil

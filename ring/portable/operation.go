@@ -20,6 +20,7 @@ type operation struct {
 	route   route
 	fifo    bool   // with routeReady: what is written must be portioned
 	events  uint32 // that it waits for
+	since   uint32 // the first arming of its descriptor that was for it, too
 	vain    uint8  // how often it was told of others only
 
 	next, prev *operation // in the list that its place says
@@ -68,6 +69,9 @@ func (k *Kernel) settle(o *operation, res int32, v verdict) bool {
 	}
 	switch v {
 	case ended:
+		if res > 0 && o.route != routeNone {
+			k.moved(&o.request)
+		}
 		k.finish(o, res)
 	case blocks:
 		k.enqueue(o)

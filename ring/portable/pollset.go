@@ -20,13 +20,14 @@ type pollset struct {
 	wakeFD       int32
 
 	// The rest is under Kernel.mu.
-	armed           map[int32]uint32
+	armed           map[int32]armed
 	running, woken  bool // there is a goroutine; a byte lies in the pipe
 	stopped, closed bool
+	ended           chan struct{} // closed when the latter is
 }
 
 func openPollset(k *Kernel) (readiness, error) {
-	p := &pollset{kernel: k, armed: make(map[int32]uint32)}
+	p := &pollset{kernel: k, armed: make(map[int32]armed), ended: make(chan struct{})}
 	var err error
 	if p.wakeUp, p.wake, err = os.Pipe(); err != nil {
 		return nil, fmt.Errorf("making a pipe: %w", err)
@@ -42,8 +43,11 @@ func openPollset(k *Kernel) (readiness, error) {
 	return p, nil
 }
 
-func (p *pollset) arm(fd int32, events uint32) error {
-	p.armed[fd] = events
+// armed is what a descriptor is armed for, and by which arming.
+type armed struct{ events, arming uint32 }
+
+func (p *pollset) arm(fd int32, events, arming uint32) error {
+	p.armed[fd] = armed{events, arming}
 	if p.running {
 		p.interrupt()
 		return nil
@@ -73,8 +77,9 @@ func (p *pollset) interrupt() {
 func (p *pollset) run() {
 	defer p.kernel.presence.leave(stateInside)
 	var set []unix.PollFd
+	var armings []uint32
 	for {
-		if set = p.take(set[:0]); set == nil {
+		if set, armings = p.take(set[:0], armings[:0]); set == nil {
 			return
 		}
 		if _, err := unix.Poll(set, -1); err != nil {
@@ -82,14 +87,15 @@ func (p *pollset) run() {
 		}
 		for i := range set[1:] {
 			if ready := set[1+i].Revents; ready != 0 {
-				p.fire(set[1+i].Fd, uint32(uint16(ready)))
+				p.fire(set[1+i].Fd, uint32(uint16(ready)), armings[i])
 			}
 		}
 	}
 }
 
-// take gives what is to be polled, the pipe first, or nil when that is all.
-func (p *pollset) take(set []unix.PollFd) []unix.PollFd {
+// take gives what is to be polled, the pipe first, and by which armings the rest
+// is; or nil when that is all.
+func (p *pollset) take(set []unix.PollFd, armings []uint32) ([]unix.PollFd, []uint32) {
 	p.kernel.mu.Lock()
 	defer p.kernel.mu.Unlock()
 	if p.woken {
@@ -99,34 +105,36 @@ func (p *pollset) take(set []unix.PollFd) []unix.PollFd {
 	if p.stopped || len(p.armed) == 0 {
 		p.running = false
 		p.closeIfDone()
-		return nil
+		return nil, nil
 	}
 	set = append(set, unix.PollFd{Fd: p.wakeFD, Events: unix.POLLIN})
-	for fd, events := range p.armed {
-		set = append(set, unix.PollFd{Fd: fd, Events: int16(events)})
+	for fd, a := range p.armed {
+		set = append(set, unix.PollFd{Fd: fd, Events: int16(a.events)})
+		armings = append(armings, a.arming)
 	}
-	return set
+	return set, armings
 }
 
 // fire tells of one descriptor, if it is still armed.
-func (p *pollset) fire(fd int32, events uint32) {
+func (p *pollset) fire(fd int32, events, arming uint32) {
 	p.kernel.mu.Lock()
 	_, armed := p.armed[fd]
 	delete(p.armed, fd)
 	p.kernel.mu.Unlock()
 	if armed {
-		p.kernel.told(fd, events)
+		p.kernel.told(fd, events, arming)
 	}
 }
 
-// stop has run end when it next looks.
+// stop has run end, which does so when it next looks.
 func (p *pollset) stop() {
 	p.kernel.mu.Lock()
-	defer p.kernel.mu.Unlock()
 	p.stopped = true
 	clear(p.armed)
 	p.interrupt()
 	p.closeIfDone()
+	p.kernel.mu.Unlock()
+	<-p.ended
 }
 
 // closeIfDone closes the pipe once it is nobody's.
@@ -135,5 +143,6 @@ func (p *pollset) closeIfDone() {
 	if p.stopped && !p.running && !p.closed {
 		p.closed = true
 		_, _ = p.wakeUp.Close(), p.wake.Close()
+		close(p.ended)
 	}
 }

@@ -491,6 +491,13 @@ var samePolls = []same{
 		require.NoError(t, unix.Close(int(w)))
 		return append(res, g.run(ring.PrepPoll(r, unix.POLLIN)), g.run(ring.PrepPoll(r, unix.POLLOUT)))
 	}},
+	{"pipe, and a read that is faster", func(t *testing.T, g *rig) any {
+		r, w := newPipe(t)
+		late := g.start(ring.PrepPoll(r, unix.POLLIN))
+		g.pending(late)
+		writeAll(t, w, "hello")
+		return []int32{g.run(ring.PrepRead(r, make([]byte, 8), ring.StreamOffset)), g.await(late)}
+	}},
 	{"socket", func(t *testing.T, g *rig) any {
 		a, b := newSockets(t)
 		fill(t, a)

@@ -275,3 +275,47 @@ func TestBufferHelpers(t *testing.T) {
 	require.Empty(t, skip(bufs, 5))
 	require.Equal(t, "abc", string(bufs[1]), "they are the caller's")
 }
+
+// A poll that was told of its events has ended, though somebody may have taken
+// what there was; one that began to wait later has not been told.
+func TestPollIsTold(t *testing.T) {
+	onEachWay(t, func(t *testing.T, g *rig) {
+		r, w := newPipe(t)
+		k := g.kernel()
+		first := g.start(ring.PrepPoll(r, unix.POLLIN))
+		g.placed(first, placeWatch)
+		k.mu.Lock()
+		told := k.armings
+		k.mu.Unlock()
+		second := g.start(ring.PrepPoll(r, unix.POLLIN))
+		g.placed(second, placeWatch)
+		k.told(r, unix.POLLIN, told)
+		require.EqualValues(t, unix.POLLIN, g.await(first))
+		g.pending(second)
+		k.told(r, unix.POLLIN, told)
+		g.pending(second)
+		writeAll(t, w, "now")
+		require.EqualValues(t, unix.POLLIN, g.await(second))
+	})
+}
+
+// A poll has ended, too, when a transfer takes what it waits for before anybody
+// has told of it.
+func TestPollAndFasterRead(t *testing.T) {
+	k, err := open(Options{}, func(*Kernel) (readiness, error) { return deaf{}, nil })
+	require.NoError(t, err)
+	g := rigOn(t, k)
+	r, w := newPipe(t)
+	in, out := g.start(ring.PrepPoll(r, unix.POLLIN)), g.start(ring.PrepPoll(r, unix.POLLPRI))
+	writeAll(t, w, "now")
+	require.EqualValues(t, 3, g.run(ring.PrepRead(r, make([]byte, 8), ring.StreamOffset)))
+	require.EqualValues(t, unix.POLLIN, g.await(in))
+	g.pending(out)
+}
+
+// deaf is readiness that hears of nothing.
+type deaf struct{}
+
+func (deaf) arm(int32, uint32, uint32) error { return nil }
+func (deaf) disarm(int32)                    {}
+func (deaf) stop()                           {}

@@ -8,30 +8,39 @@ import (
 
 // readiness tells when descriptors are ready. Arming one replaces what it was
 // armed for; it is told of once, by Kernel.told, and is not armed any more
-// then. It may be told of without a cause, for instance for what it was armed
-// for before: whoever hears of it tries, and arms it again.
+// then. What is told names the arming, of those for that descriptor, that it
+// comes of: it was ready at some time after that.
 //
-// arm and disarm are called with Kernel.mu held, and not after stop.
+// arm and disarm are called with Kernel.mu held, and not after stop, which is
+// called without. When that returns, nobody tells any more, and the descriptors
+// of its own are closed.
 type readiness interface {
 	// arm answers EPERM where there is nothing to wait for.
-	arm(fd int32, events uint32) error
+	arm(fd int32, events, arming uint32) error
 	disarm(fd int32)
 	stop()
+}
+
+// watches are what waits for one descriptor.
+type watches struct {
+	list
+	events uint32 // what any of them waits for, or did
 }
 
 // watch has an operation wait for its descriptor.
 // REQUIRES: k.mu, and k is not closed.
 func (k *Kernel) watch(o *operation) {
-	l := k.watches[o.request.FD]
-	switch err := k.readiness.arm(o.request.FD, l.events()|o.events); {
+	w := k.watches[o.request.FD]
+	w.events |= o.events
+	switch err := k.arm(o.request.FD, w.events); {
 	case err == nil:
-		o.place = placeWatch
+		o.place, o.since = placeWatch, k.armings
 		if o.request.Code == ring.CodePoll {
-			l.pushFront(o) // it takes nothing away that the others wait for
+			w.pushFront(o) // it takes nothing away that the others wait for
 		} else {
-			l.push(o)
+			w.push(o)
 		}
-		k.watches[o.request.FD] = l
+		k.watches[o.request.FD] = w
 		k.pending[o.name] = o
 	case err != unix.EPERM:
 		k.finish(o, result(0, err))
@@ -43,69 +52,105 @@ func (k *Kernel) watch(o *operation) {
 	}
 }
 
+func (k *Kernel) arm(fd int32, events uint32) error {
+	k.armings++
+	return k.readiness.arm(fd, events, k.armings)
+}
+
 // unwatch ends that. Others that wait for the same descriptor may be told
 // without a cause.
 // REQUIRES: k.mu, and k is not closed.
 func (k *Kernel) unwatch(o *operation) {
 	fd := o.request.FD
-	l := k.watches[fd]
-	l.remove(o)
-	if l.length > 0 {
-		k.watches[fd] = l
+	w := k.watches[fd]
+	w.remove(o)
+	if w.length > 0 {
+		k.watches[fd] = w
 		return
 	}
 	delete(k.watches, fd)
 	k.readiness.disarm(fd)
 }
 
-// events are those that any of a list waits for.
-func (l *list) events() (events uint32) {
-	for o := l.first; o != nil; o = o.next {
-		events |= o.events
-	}
-	return events
-}
-
 // told is for when a descriptor is ready: what waits for that is tried, on the
 // goroutine that tells.
-func (k *Kernel) told(fd int32, events uint32) {
-	due := k.toldTake(fd, events)
+func (k *Kernel) told(fd int32, events, arming uint32) {
+	due := k.toldTake(fd, events, arming)
 	for o := due.pop(); o != nil; o = due.pop() {
 		k.try(o)
 	}
 }
 
-// toldTake gives what is to be tried now; the rest goes on waiting.
-func (k *Kernel) toldTake(fd int32, events uint32) (due list) {
+// toldTake ends the polls, gives the transfers that are to be tried now, and has
+// the rest go on waiting.
+func (k *Kernel) toldTake(fd int32, events, arming uint32) (due list) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	l := k.watches[fd]
-	if k.presence.closed() || l.length == 0 {
+	w := k.watches[fd]
+	if k.presence.closed() || w.length == 0 {
 		return due
 	}
-	for o := l.first; o != nil; {
+	w.events = 0
+	for o := w.first; o != nil; {
 		next := o.next
-		if events&(o.events|eventsAlways) != 0 {
-			l.remove(o)
+		if o.concerned(events, arming) {
+			w.remove(o)
 			o.place = placeCall
-			o.judge(events)
-			due.push(o)
+			if o.request.Code == ring.CodePoll && events&unix.POLLNVAL == 0 {
+				k.finish(o, int32(events&(o.events|eventsAlways)))
+			} else {
+				o.judge(events)
+				due.push(o)
+			}
+		} else {
+			w.events |= o.events
 		}
 		o = next
 	}
-	if l.length == 0 {
+	if w.length == 0 {
 		delete(k.watches, fd)
 		return due
 	}
-	k.watches[fd] = l
-	if k.readiness.arm(fd, l.events()) != nil { // it is not what it was
+	k.watches[fd] = w
+	if k.arm(fd, w.events) != nil { // it is not what it was
 		delete(k.watches, fd)
-		for o := l.pop(); o != nil; o = l.pop() {
+		for o := w.pop(); o != nil; o = w.pop() {
 			o.place = placeCall
 			due.push(o) // the attempt will tell
 		}
 	}
 	return due
+}
+
+// moved is for a stream on which a transfer has moved something: it was ready.
+// The polls that wait for that have ended, though there may be nothing left that
+// they could be told of.
+// REQUIRES: k.mu, and k is not closed.
+func (k *Kernel) moved(r *ring.Request) {
+	events := uint32(unix.POLLIN)
+	if writes(r.Code) {
+		events = unix.POLLOUT
+	}
+	w := k.watches[r.FD]
+	for o := w.first; o != nil && o.request.Code == ring.CodePoll; { // they are in front
+		next := o.next
+		if o.events&events != 0 {
+			k.unwatch(o)
+			k.finish(o, int32(events))
+		}
+		o = next
+	}
+}
+
+// concerned reports whether an operation waited for one of these events when
+// they were there. For one that began to wait later they may be those of a file
+// that had its descriptor before, and what is there is told of again.
+//
+// A poll that is concerned has ended, even if somebody has taken by now what
+// there was: a ring's poll ends when the descriptor is ready, not when it is
+// looked at.
+func (o *operation) concerned(events, arming uint32) bool {
+	return int32(arming-o.since) >= 0 && events&(o.events|eventsAlways) != 0
 }
 
 // vainMax is how often an operation is tried because of an error or a hang-up
