@@ -228,9 +228,7 @@ func TestClosedRingWithBlockIO(t *testing.T) {
 	d.write("data", pattern(make([]byte, slowRead), 0))
 	var l loser
 	o := start(t, l.option, hurried)
-	if o.inspect().Backend != "io_uring" {
-		t.Skip("needs io_uring")
-	}
+	o.needsRing("a ring that is closed, which ends nothing")
 	o.unknownMax = 1
 	slow := readSlowly(o, d)
 	l.lose(o)

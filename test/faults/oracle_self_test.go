@@ -130,6 +130,7 @@ func TestOracleSeesAnswers(t *testing.T) {
 // is not there any more when it has ended.
 func TestOracleReadsTheRing(t *testing.T) {
 	o := start(t)
+	o.needsRing("what the kernel lists of a ring")
 	reader, _ := o.pipe()
 	pipe := o.adopt(reader)
 	r := o.requester()

@@ -227,6 +227,11 @@ func (o *oracle) judgeBooks(report supervisor.Report, err error) {
 // judgeProcess is O3 and O6.
 func (o *oracle) judgeProcess() {
 	t := o.t
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log("O3: descriptors now, and before:", leak.OpenFiles(), o.before.files)
+		}
+	})
 	eventually(t, "O3: the descriptors and mappings are back to what they were", func() bool {
 		return slices.Equal(leak.OpenFiles(), o.before.files) && leak.RingMappings() == 0
 	})

@@ -71,6 +71,20 @@ func stacks() []byte {
 	return buf[:runtime.Stack(buf, true)]
 }
 
+// onRing reports whether an io_uring performs the operations.
+func (o *oracle) onRing() bool {
+	o.t.Helper()
+	return o.inspect().Backend == actors.BackendRing.String()
+}
+
+// needsRing skips a scenario that is about the io_uring itself.
+func (o *oracle) needsRing(about string) {
+	o.t.Helper()
+	if !o.onRing() {
+		o.t.Skipf("is about %s: the backend is %s", about, o.inspect().Backend)
+	}
+}
+
 // pipe makes a pipe, both ends of which are closed when the oracle has shut the
 // subsystem down, if not before.
 func (o *oracle) pipe() (reader, writer *os.File) {

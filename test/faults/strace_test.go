@@ -102,6 +102,7 @@ func TestEnterEAGAIN(t *testing.T) {
 	if worksInChild(t) {
 		return
 	}
+	start(t).needsRing("calls of io_uring_enter")
 	for _, when := range []string{"2", "5", "3+3", "10..50"} {
 		t.Run(when, func(t *testing.T) {
 			in := inject(t, "EAGAIN", when)
@@ -129,6 +130,7 @@ func TestEnterEBUSY(t *testing.T) {
 	if worksInChild(t) {
 		return
 	}
+	start(t).needsRing("calls of io_uring_enter")
 	require.Zero(t, inject(t, "EBUSY", "2+3").restarts)
 }
 
@@ -138,6 +140,7 @@ func TestEnterEINTR(t *testing.T) {
 	if worksInChild(t) {
 		return
 	}
+	start(t).needsRing("calls of io_uring_enter")
 	for _, when := range []string{"1", "2+3", "10..110"} {
 		t.Run(when, func(t *testing.T) { require.Zero(t, inject(t, "EINTR", when).restarts) })
 	}
@@ -150,6 +153,7 @@ func TestEnterFatal(t *testing.T) {
 	if worksInChild(t) {
 		return
 	}
+	start(t).needsRing("calls of io_uring_enter")
 	for _, errno := range []string{"EBADF", "ENXIO", "EBADR", "EOWNERDEAD", "EFAULT", "EINVAL"} {
 		for _, when := range []string{"1", "20+50"} {
 			t.Run(errno+"/"+when, func(t *testing.T) {
@@ -167,6 +171,7 @@ func TestEnterLies(t *testing.T) {
 	if worksInChild(t) {
 		return
 	}
+	start(t).needsRing("calls of io_uring_enter")
 	for _, consumed := range []string{"0", "1", "1000"} {
 		t.Run(consumed, func(t *testing.T) { require.Zero(t, injectAs(t, "retval="+consumed, "2+3").restarts) })
 	}

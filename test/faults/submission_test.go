@@ -59,6 +59,7 @@ func TestPartialSubmit(t *testing.T) {
 		t.Run(fmt.Sprintf("one in %d", every), func(t *testing.T) {
 			g := newGate(actors.FailAfterEnter)
 			o := start(t, withSpoiler, supervisor.WithFailpoint(g.hook))
+			o.needsRing("what the kernel takes from a submission queue")
 			r := o.requester()
 			dir := t.TempDir()
 			const count = 60 // of one device: more would wait
