@@ -16,12 +16,17 @@ import (
 // hanging is a kernel whose next Enter that submits hangs until it is let go.
 type hanging struct {
 	ring.Kernel
-	armed atomic.Bool
-	in    chan struct{} // told when one hangs
-	out   chan error    // what lets it go: nil has the kernel take what was pushed
+	armed   atomic.Bool
+	in      chan struct{} // told when one hangs
+	out     chan error    // what lets it go: nil has the kernel take what was pushed
+	visits  atomic.Int32  // of Enter
+	backlog atomic.Bool   // it says that only an Enter will bring more
 }
 
+func (k *hanging) Backlog() bool { return k.backlog.Load() || k.Kernel.Backlog() }
+
 func (k *hanging) Enter() (int, error) {
+	k.visits.Add(1)
 	if k.armed.Swap(false) {
 		k.in <- struct{}{}
 		if err := <-k.out; err != nil {
@@ -178,4 +183,69 @@ func TestStoppedIsNotStuck(t *testing.T) {
 	old.Complete(old.Next(t, ring.CodeNop).Name, 0, 0)
 	q.succeeds(id)
 	require.Zero(t, r.inspect().Failures)
+}
+
+// TestStuckRingIsNotEntered: while its holder hangs nobody follows him into his
+// ring, not even for completions that only an enter would bring: he would hang
+// as well.
+func TestStuckRingIsNotEntered(t *testing.T) {
+	k := new(hanging)
+	r := newRig(t, hang(k))
+	q, other := r.requester(), r.requester()
+	old := r.kernel(1)
+	k.armed.Store(true)
+	posted := make(chan messages.OpID, 1)
+	go func() { posted <- q.send(&messages.Nop{}) }()
+	k.hung(r)
+	k.backlog.Store(true)
+	r.clock.look()
+	r.clock.look()
+	young := r.kernel(2)
+	id := other.send(&messages.Nop{})
+	young.Complete(young.Next(t, ring.CodeNop).Name, 0, 0)
+	other.succeeds(id)
+	require.EqualValues(t, 1, k.visits.Load(), "others are inside as well")
+	k.backlog.Store(false)
+	k.out <- nil
+	first := <-posted
+	old.Complete(old.Next(t, ring.CodeNop).Name, 0, 0)
+	q.succeeds(first)
+	old.AwaitClosed(t)
+}
+
+// delayed is a Crew whose next Hire does something first.
+type delayed struct {
+	actors.Crew
+	first atomic.Pointer[func()]
+}
+
+func (c *delayed) Hire(pinned bool) actors.Worker {
+	if f := c.first.Swap(nil); f != nil {
+		(*f)()
+	}
+	return c.Crew.Hire(pinned)
+}
+
+// TestHolderIsBackAtOnce: a holder that hung may return when the token has just
+// been taken from him, before his ring is marked as stuck. It is seen all the same
+// that he is back: what he has not submitted goes to the new ring.
+func TestHolderIsBackAtOnce(t *testing.T) {
+	k, crew := new(hanging), new(delayed)
+	r := newRig(t, hang(k), config(func(c *actors.Config) { crew.Crew, c.Crew = c.Crew, crew }))
+	q := r.requester()
+	old := r.kernel(1)
+	posted := make(chan messages.OpID, 1)
+	back := func() { // whoever takes over hires a runner first
+		k.out <- ring.ErrBusy
+		posted <- <-posted
+	}
+	k.armed.Store(true)
+	crew.first.Store(&back)
+	go func() { posted <- q.send(&messages.Nop{}) }()
+	k.hangs(r)
+	young := r.kernel(2)
+	young.Complete(young.Next(t, ring.CodeNop).Name, 0, 0)
+	q.succeeds(<-posted)
+	old.AwaitClosed(t)
+	require.Empty(t, old.Consumed())
 }

@@ -67,11 +67,8 @@ func (d *drive) takeOver() {
 		d.runner = e.house.hire(false)
 	}
 	l := e.entering
-	if !l.stuck {
-		l.stuck = true
-		e.stuck++
-	}
-	l.back.Store(false)  // of an earlier one
+	l.stuck = true // it was not: nobody enters a ring that is
+	e.stuck++
 	if l.thread != nil { // it may hang as well: it has requests on that ring
 		l.thread.gone = true
 	}
