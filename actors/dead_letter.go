@@ -24,7 +24,7 @@ func RefuseDeadLetters(system *actor.ActorSystem, find func(*actor.PID) (*RingOw
 			return
 		}
 		if owner, ours := find(letter.PID); ours && !owner.takeDeadLetter(letter) {
-			refuseDeadLetter(system, letter)
+			owner.refuseDeadLetter(system, letter)
 		}
 	})
 }
@@ -36,7 +36,7 @@ func (o *RingOwner) takeDeadLetter(letter *actor.DeadLetterEvent) bool {
 		return false // a future has its answer from protoactor
 	}
 	select {
-	case <-o.engine.closed:
+	case <-o.engine.answered:
 		return false
 	default:
 	}
@@ -48,7 +48,9 @@ func (o *RingOwner) takeDeadLetter(letter *actor.DeadLetterEvent) bool {
 	return false
 }
 
-func refuseDeadLetter(system *actor.ActorSystem, letter *actor.DeadLetterEvent) {
+// refuseDeadLetter answers what came after everything. Of a ring owner that was
+// forgotten nothing is left, and o is nil.
+func (o *RingOwner) refuseDeadLetter(system *actor.ActorSystem, letter *actor.DeadLetterEvent) {
 	switch m := letter.Message.(type) {
 	case *messages.Submit:
 		refuseStopped(system, m, letter.Sender)
@@ -65,23 +67,28 @@ func refuseDeadLetter(system *actor.ActorSystem, letter *actor.DeadLetterEvent) 
 		}
 	case *messages.Cancel:
 		if m != nil {
-			tellStopped(system, messages.CancelResult{ID: m.ID, Token: m.Token}, letter.Sender, m.ReplyTo, m.ID.Owner)
+			o.tellStopped(system, messages.CancelResult{ID: m.ID, Token: m.Token}, letter.Sender, m.ReplyTo, m.ID.Owner)
 		}
 	case *messages.CancelOwner:
 		if m != nil {
-			tellStopped(system, messages.CancelResult{ID: messages.OpID{Owner: m.Owner}, Token: m.Token}, letter.Sender, m.ReplyTo, m.Owner)
+			o.tellStopped(system, messages.CancelResult{ID: messages.OpID{Owner: m.Owner}, Token: m.Token}, letter.Sender, m.ReplyTo, m.Owner)
 		}
 	case *messages.CancelHandle:
 		if m != nil {
-			tellStopped(system, messages.CancelResult{Token: m.Token}, letter.Sender, m.ReplyTo, nil)
+			o.tellStopped(system, messages.CancelResult{Token: m.Token}, letter.Sender, m.ReplyTo, nil)
 		}
 	}
 }
 
-// tellStopped answers a cancellation: everything has ended.
-func tellStopped(system *actor.ActorSystem, result messages.CancelResult, sender, replyTo, owner *actor.PID) {
+// tellStopped answers a cancellation: everything has ended. An outbox may still
+// have the Completion, which this is not to overtake.
+func (o *RingOwner) tellStopped(system *actor.ActorSystem, result messages.CancelResult, sender, replyTo, owner *actor.PID) {
 	result.Outcome = messages.AlreadyDone
-	if to := firstAlive(system, replyTo, owner, sender); to != nil && (!to.Equal(sender) || isActor(system, to)) {
+	to := firstAlive(system, replyTo, owner, sender)
+	if to == nil || to.Equal(sender) && !isActor(system, to) {
+		return
+	}
+	if o == nil || !o.engine.parties.outboxes.follow(to, &result, system) {
 		system.Root.Send(to, &result)
 	}
 }

@@ -75,6 +75,27 @@ func TestAbandonedAndGivenUp(t *testing.T) {
 	q.silent()
 }
 
+// TestAbandonedEndsBeforeItsCancel: who has abandoned an operation is told as
+// soon as it has ended: what becomes of the cancel that the kernel was sent is
+// nothing to wait for.
+func TestAbandonedEndsBeforeItsCancel(t *testing.T) {
+	r := newRig(t, manual)
+	q := r.requester()
+	k := r.kernel(1)
+	id := q.send(&messages.Nop{})
+	op := k.Next(t, ring.CodeNop)
+	r.system.Root.Send(r.pid, &messages.Cancel{ID: id, Abandon: true})
+	cancel := k.Next(t, ring.CodeCancel)
+	k.Complete(op.Name, 0, 0)
+	result := expect[*messages.CancelResult](q)
+	require.Equal(t, id, result.ID)
+	require.Equal(t, messages.Cancelled, result.Outcome)
+	require.Equal(t, ring.Settling, r.glass.Look().Slots[op.Name.Slot()], "the cancel is outstanding")
+	k.Complete(cancel.Name, notFound, 0)
+	r.until("the slot is free", func() bool { return r.glass.Look().Live == 0 })
+	q.silent()
+}
+
 // TestCancelHandleOfQuarantined: what is in quarantine has been answered.
 func TestCancelHandleOfQuarantined(t *testing.T) {
 	crash := newCrash()

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"reflect"
 	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -43,6 +44,29 @@ func (os *outboxes) of(process actor.Process) *outbox {
 		return o
 	}
 	return &outbox{process: process, all: os}
+}
+
+// follow has a message delivered behind what waits for a process, if anything
+// does. Any goroutine may call it.
+func (os *outboxes) follow(pid *actor.PID, message any, system *actor.ActorSystem) bool {
+	process, alive := system.ProcessRegistry.Get(pid)
+	if !alive || !reflect.TypeOf(process).Comparable() {
+		return false
+	}
+	os.mu.Lock()
+	defer os.mu.Unlock()
+	o := os.atWork[process]
+	if o != nil {
+		o.waiting = append(o.waiting, outboxItem{pid, message, false})
+	}
+	return o != nil
+}
+
+// idle reports whether everything is delivered.
+func (os *outboxes) idle() bool {
+	os.mu.Lock()
+	defer os.mu.Unlock()
+	return len(os.atWork) == 0
 }
 
 func (o *outbox) put(item outboxItem) {

@@ -57,11 +57,12 @@ func (o *RingOwner) Answered() <-chan struct{} { return o.engine.answered }
 // Closed is closed when, after that, nothing of the subsystem is left.
 func (o *RingOwner) Closed() <-chan struct{} { return o.engine.closed }
 
-// Ended reports whether nothing of the subsystem is left.
+// Ended reports whether nothing of the subsystem is left, not even an answer
+// whose receiver is slow to take it.
 func (o *RingOwner) Ended() bool {
 	select {
 	case <-o.engine.closed:
-		return true
+		return o.engine.parties.outboxes.idle()
 	default:
 		return false
 	}

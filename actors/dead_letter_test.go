@@ -1,0 +1,87 @@
+package actors_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ringmaster-io/ringmaster/messages"
+	"github.com/ringmaster-io/ringmaster/ring"
+)
+
+// holdUp is a process that holds up whoever delivers to it, until it is opened,
+// and keeps what it is sent.
+type holdUp struct {
+	inside chan struct{} // told of each delivery before it waits
+	open   chan struct{}
+	inbox  chan any
+}
+
+func (p *holdUp) SendUserMessage(_ *actor.PID, message any) {
+	select {
+	case p.inside <- struct{}{}:
+	default:
+	}
+	if _, result := message.(*messages.CancelResult); !result {
+		<-p.open
+	}
+	p.inbox <- message
+}
+
+func (p *holdUp) SendSystemMessage(*actor.PID, any) {}
+
+func (p *holdUp) Stop(*actor.PID) {}
+
+// TestCancelAfterTheEnd: a Cancel that finds no ring owner any more, only its
+// last work or not even that, is answered after the Completion all the same, which
+// the requester may be slow to take.
+func TestCancelAfterTheEnd(t *testing.T) {
+	for name, ended := range map[string]bool{"with work left": false, "with nothing left": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, manual, config(short))
+			q := r.requester()
+			k := r.kernel(1)
+			slow := &holdUp{inside: make(chan struct{}, 1), open: make(chan struct{}), inbox: make(chan any, 8)}
+			pid, _ := r.system.ProcessRegistry.Add(slow, "slow")
+			defer r.system.ProcessRegistry.Remove(pid)
+			id := messages.OpID{Owner: pid, Seq: 1}
+			r.system.Root.Send(r.pid, &messages.Submit{ID: id, Op: &messages.Nop{}})
+			k.Complete(k.Next(t, ring.CodeNop).Name, 0, 0)
+			<-slow.inside // its Completion is on the way
+			q.send(&messages.Nop{})
+			hangs := k.Next(t, ring.CodeNop) // and so the ring cannot be closed
+
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			_, err := r.rm.Shutdown(ctx)
+			require.Error(t, err)
+			r.over = true
+			require.ErrorIs(t, expect[*messages.Completion](q).Err, messages.ErrOutcomeUnknown)
+			answered, closed := r.glass.Answers()
+			<-answered
+			end := func() {
+				k.TryComplete(hangs.Name, canceled, 0)
+				r.letGo()
+				<-closed
+			}
+			if ended {
+				end()
+			}
+			r.system.Root.Send(r.pid, &messages.Cancel{ID: id})
+			if !ended {
+				r.glass.Look() // it has been taken
+			}
+			require.Empty(t, slow.inbox, "something has overtaken the Completion")
+			close(slow.open)
+			require.Equal(t, id, (<-slow.inbox).(*messages.Completion).ID)
+			result := (<-slow.inbox).(*messages.CancelResult)
+			require.Equal(t, id, result.ID)
+			require.NotEqual(t, messages.Cancelled, result.Outcome)
+			if !ended {
+				end()
+			}
+		})
+	}
+}
