@@ -37,11 +37,20 @@ type Config struct {
 
 	// InFlight is how many operations the kernel may have at once, on all
 	// rings together: 4096, or 1 to 30,000. The completion queue is sized so that it never overflows.
+	//
+	// A quarter of them is reserved for owners that have fewer than a 128th (of
+	// 4096: 1024 for those with fewer than 32). So operations that wait for ever,
+	// timers or reads of idle streams, keep nobody else's from being issued, as
+	// long as no more than 32 owners have that many beside those that have all the
+	// rest. What has to be in flight together, of whichever owners, is therefore
+	// to be no more than three quarters.
 	InFlight int
 	// Queue (16,384) is how many more are accepted and wait; beyond it, Submit is
-	// refused with messages.ErrOverloaded.
+	// refused with messages.ErrOverloaded. A quarter of what is accepted in all,
+	// InFlight and Queue, is reserved in the same way, by what owners have open.
 	Queue int
-	// OwnerQuota (16,384) is how many operations one owner may have open.
+	// OwnerQuota (16,384) is how many operations one owner may have open. It bounds
+	// what an owner can cost; that others are served is not its business.
 	OwnerQuota int
 	// BlockingWorkers (4) is how many goroutines the blocking lane may use, not
 	// counting those that a device keeps waiting.

@@ -46,7 +46,7 @@ func (e *engine) admit(p *operation) bool {
 		return true
 	}
 	d := e.deviceFor(p)
-	if d.issued >= deviceBound || e.occupied >= scarce && d.issued >= deviceLeast {
+	if !e.admits(d) {
 		d.waiting.push(p)
 		return false
 	}
@@ -54,6 +54,11 @@ func (e *engine) admit(p *operation) bool {
 	e.occupied++
 	p.issued = true
 	return true
+}
+
+// admits reports whether one more may be issued of a device.
+func (e *engine) admits(d *device) bool {
+	return d.issued < deviceBound && (e.occupied < scarce || d.issued < deviceLeast)
 }
 
 // deviceFor is where an operation goes, as far as that is known.
@@ -92,7 +97,8 @@ func regionOf(path []byte) []byte {
 	return path
 }
 
-// dismiss ends an operation's claim to a worker, and issues the next one.
+// dismiss ends an operation's claim to a worker, and issues the next one. Those
+// whose owner has no place for them wait elsewhere, and one after them is next.
 func (e *engine) dismiss(p *operation) {
 	if !p.issued {
 		return
@@ -101,10 +107,11 @@ func (e *engine) dismiss(p *operation) {
 	d := e.deviceFor(p)
 	d.issued--
 	e.occupied--
-	if next := d.waiting.head; next != nil {
+	for next := d.waiting.head; next != nil && e.admits(d); next = d.waiting.head {
 		d.waiting.remove(next)
 		e.enqueue(next)
-	} else if d.issued == 0 {
+	}
+	if d.issued == 0 && d.waiting.head == nil {
 		e.forgetRegion(p, d)
 	}
 }

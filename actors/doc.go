@@ -98,6 +98,10 @@
 // A device that hangs is known by its number, not by a mount: a bound on what is
 // issued to one keeps it from taking all kernel workers (see device).
 //
+// A quota for each owner is not enough for nobody to be blocked: one of operations
+// that never end may take all of the kernel's places within it. The last of them
+// are for owners that hold few (see share.go).
+//
 // Deadlines stand in a heap, and the nearest one has a kernel timer. A link
 // timeout for each operation would cost two more entries in each queue, and
 // could not end what the kernel has not seen yet.

@@ -49,6 +49,8 @@ type engine struct {
 	ringless bool   // the fallback serves, for there never was a ring
 	reported bool   // the outcome of the first start is known
 	stranded bool   // there is none, and none is expected soon
+	placed   int    // how many operations have a place with the kernel
+	crowd    crowd  // the owners that wait for one
 	ready    queue  // may be issued by any thread
 	pinned   queue  // may be issued by the pinned thread only
 	due      queue  // have an answer to be sent
@@ -165,12 +167,12 @@ func (e *engine) count() messages.Counters {
 	return c
 }
 
-// parked is how many operations wait for others on their handle or device. It is
-// counted when somebody asks.
+// parked is how many operations wait for others on their handle or device, or of
+// their owner. It is counted when somebody asks.
 func (e *engine) parked() int {
 	n := 0
 	e.table.Each(func(i uint32, _ ring.State) {
-		if q := e.table.Payload(i).queue; q == inParked || q == inDevice {
+		if q := e.table.Payload(i).queue; q == inParked || q == inDevice || q == inShare {
 			n++
 		}
 	})

@@ -249,6 +249,7 @@ func (e *engine) ended(i uint32, p *operation) {
 	}
 	p.ended = true
 	e.deadlineClear(p)
+	e.vacate(p)
 	e.dismiss(p)
 	if p.turn {
 		p.turn = false
@@ -336,11 +337,14 @@ func (e *engine) unlink(i uint32, p *operation) {
 	}
 	p.owner = nil
 	owner.unlink(p)
+	if p.placed {
+		e.relieve(owner)
+	}
 	if p.seq != 0 {
 		e.idRemove(i)
 	}
-	if owner.wantsReady && owner.open <= e.config.OwnerQuota*3/4 {
-		owner.wantsReady = false
+	if owner.wantsReady && owner.open <= e.allowance()*3/4 {
+		owner.wantsReady, owner.fed = false, true
 		owner.send(&messages.Ready{})
 	}
 	e.unuse(owner)

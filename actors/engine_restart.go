@@ -121,7 +121,7 @@ func (e *engine) becomeStranded() {
 	e.stranded = true
 	e.table.Each(func(i uint32, _ ring.State) {
 		switch p := e.table.Payload(i); p.queue {
-		case inReady, inPinned, inDevice:
+		case inReady, inPinned, inDevice, inShare:
 			e.dequeue(p)
 			e.strand(p)
 		}
@@ -331,6 +331,7 @@ func (e *engine) forfeitSlot(i uint32, state ring.State, why reason) {
 		}
 		e.quarantined++
 		e.apply(i, e.table.Apply(i, ring.Forfeit))
+		e.vacate(e.table.Payload(i)) // see room
 	}
 	if state == ring.Cancelled {
 		e.giveUpOrphan(e.table.Payload(i))

@@ -119,8 +119,12 @@ func (e *engine) check(m *messages.Submit, owner *party) error {
 		return messages.ErrUnavailable
 	case e.quarantined >= e.config.QuarantineMax:
 		return messages.ErrQuarantine
-	case e.table.Live() >= e.config.InFlight+e.config.Queue:
+	case e.table.Live() >= e.accepts():
 		e.starve(owner)
+		return messages.ErrOverloaded
+	case !fair(e.table.Live(), e.accepts(), owner.open):
+		e.starve(owner)
+		owner.wantsReady = owner.lasting
 		return messages.ErrOverloaded
 	case owner.open >= e.config.OwnerQuota:
 		owner.wantsReady = owner.lasting // a future must not be sent two messages
@@ -239,8 +243,20 @@ func (e *engine) feedFlooded() {
 	}
 }
 
+// accepts is how many operations are accepted at once.
+func (e *engine) accepts() int { return e.config.InFlight + e.config.Queue }
+
+// allowance is how many operations an owner may have open as things are.
+func (e *engine) allowance() int {
+	if all := e.accepts(); !fair(e.table.Live(), all, e.config.OwnerQuota) {
+		return few(all)
+	}
+	return e.config.OwnerQuota
+}
+
 // starve remembers whom to tell when there is room again.
 func (e *engine) starve(owner *party) {
+	owner.fed = false
 	if !owner.starved && owner.lasting { // a future must not be sent two messages
 		owner.starved = true
 		owner.uses++
@@ -251,14 +267,17 @@ func (e *engine) starve(owner *party) {
 // feed tells those who were refused that there is room again.
 func (e *engine) feed() {
 	e.feedFlooded()
-	if len(e.starved) == 0 || e.table.Live() > (e.config.InFlight+e.config.Queue)*3/4 {
+	if len(e.starved) == 0 || e.table.Live() > anyones(e.accepts())*3/4 {
 		return
 	}
 	starved := e.starved
 	e.starved = nil
 	for _, p := range starved {
 		p.starved = false
-		p.send(&messages.Ready{})
+		if !p.fed {
+			p.wantsReady = p.wantsReady && p.open > e.allowance()*3/4
+			p.send(&messages.Ready{})
+		}
 		e.unuse(p)
 	}
 }
@@ -374,10 +393,14 @@ func (e *engine) enqueue(p *operation) {
 		}
 	case e.stranded:
 		e.strand(p)
-	case !e.admit(p):
+	case !e.mayTake(p): // first: what waits for its owner's has no place on its device
+		e.wait(p)
+	case !e.admit(p): // and what waits for its device has no other place
 	case p.class == classPinned:
+		e.take(p)
 		e.pinned.push(p)
 	default:
+		e.take(p)
 		e.readyLen += int(p.bytes)
 		e.ready.push(p)
 	}

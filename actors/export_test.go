@@ -25,13 +25,14 @@ type Picture struct {
 	Live, IDs, Handles, Parties, Watched, Buried  int
 	Deadlines, Ready, Pinned, Due, Starved, Links int
 	Quarantined, Open, Insisting, Requests        int
+	Placed, Crowd                                 int
 	Slots                                         map[uint32]ring.State
 	Gone                                          bool
 }
 
 // Empty reports whether no operation, handle or party is left.
 func (p Picture) Empty() bool {
-	return p.Live+p.IDs+p.Handles+p.Parties+p.Watched+p.Deadlines+p.Ready+p.Pinned+p.Due+p.Starved+p.Quarantined+p.Open == 0
+	return p.Live+p.IDs+p.Handles+p.Parties+p.Watched+p.Deadlines+p.Ready+p.Pinned+p.Due+p.Starved+p.Quarantined+p.Open+p.Placed+p.Crowd == 0
 }
 
 // Look takes a picture while nobody runs: it waits for a burst that is under
@@ -60,6 +61,10 @@ func (g *Glass) Look() Picture {
 		Insisting:   len(e.insist.slots),
 		Slots:       map[uint32]ring.State{},
 		Gone:        e.closing == gone,
+		Placed:      e.placed,
+	}
+	for o := e.crowd.head; o != nil; o = o.behind {
+		p.Crowd++
 	}
 	for _, l := range e.links {
 		p.Requests += l.requests

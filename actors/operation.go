@@ -21,10 +21,10 @@ type operation struct {
 	seq     uint64 // of its OpID
 	// ownerIndex tells the owners apart in the index of identities.
 	ownerIndex uint32
+	slot       uint32 // its place in the lifecycle map
 
 	next, prev   *operation // in the owner's list
 	qnext, qprev *operation // in a queue
-	slot         uint32     // its place in the lifecycle map
 
 	res     int32 // result, as a CQE has it
 	partial int32 // bytes done by an earlier request; of an Adopt, the flags
@@ -37,6 +37,7 @@ type operation struct {
 	ended   bool // the kernel is done with it, and so are its files
 	counted bool // as completed
 	issued  bool // it counts as that on its device
+	placed  bool // it has a place with the kernel
 }
 
 // extra is what few operations need.
@@ -86,6 +87,7 @@ const (
 	inPinned
 	inDue
 	inDevice // in its device's list
+	inShare  // in its owner's list
 	inParked // in its handle's list: a stream's order, or a close that waits
 )
 
@@ -137,7 +139,7 @@ func (q *queue) remove(p *operation) {
 	q.length--
 }
 
-// queueOf is the list that an operation is in, or nil.
+// queueOf is the list that an operation is in, unless it is its owner's, or nil.
 func (e *engine) queueOf(p *operation) *queue {
 	switch p.queue {
 	case inReady:
@@ -157,7 +159,9 @@ func (e *engine) queueOf(p *operation) *queue {
 
 // dequeue takes an operation out of whatever list it is in.
 func (e *engine) dequeue(p *operation) {
-	if q := e.queueOf(p); q != nil {
+	if p.queue == inShare {
+		e.waitNoMore(p)
+	} else if q := e.queueOf(p); q != nil {
 		q.remove(p)
 	}
 }

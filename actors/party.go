@@ -28,16 +28,21 @@ type party struct {
 	lasting bool
 	gone    bool
 
-	pids  []*actor.PID // keys under which it is cached
-	ops   *operation   // its operations, the latest first
-	open  int          // how many
-	files *file        // its handles
-	uses  int          // operations and handles that refer to it
+	pids []*actor.PID // keys under which it is cached
+	ops  *operation   // its operations, the latest first
+	open int          // how many
+	// placed of them have a place with the kernel, others wait for one.
+	placed        int
+	waiting       queue
+	ahead, behind *party // in the crowd, as long as some wait
+	files         *file  // its handles
+	uses          int    // operations and handles that refer to it
 
 	lastSeq    [2]uint64              // greatest Seq seen, of each half of the range
 	batch      []*messages.Completion // answers that are to travel together
 	wantsReady bool                   // was refused for its quota
 	starved    bool                   // was refused for want of room
+	fed        bool                   // has been told of room since
 }
 
 // partyPIDs is how many PIDs a party is cached under. A caller that makes a new
@@ -197,7 +202,7 @@ func (ps *parties) exhume(position uint64) {
 }
 
 func newParty(pid *actor.PID, process actor.Process, index uint32, outboxes *outboxes) *party {
-	p := &party{pid: pid, process: process, index: index}
+	p := &party{pid: pid, process: process, index: index, waiting: queue{id: inShare}}
 	switch process := process.(type) {
 	case *actor.ActorProcess:
 		p.mortal, p.lasting = true, true

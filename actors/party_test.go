@@ -200,7 +200,7 @@ func TestWaitingSubmitWithoutAnAddress(t *testing.T) {
 func TestFlood(t *testing.T) {
 	crash := newCrash()
 	r := newRig(t, crash.option, func(r *rig, c *actors.Config) {
-		c.InFlight, c.Queue, c.RestartLimit = 2, 2, 1<<16 // it is to stay down
+		c.InFlight, c.Queue, c.RestartLimit = 2, 1, 1<<16 // it is to stay down
 		r.setUp = func(_ int, k *fake.Kernel) { answerAll(r, k) }
 	})
 	q := r.requester()
@@ -221,7 +221,7 @@ func TestFlood(t *testing.T) {
 		require.NotNil(t, m.(*messages.Refused).Op)
 		waiting--
 	}
-	require.Equal(t, 2+2, waiting)
+	require.Equal(t, 2+1, waiting)
 	answer, err := r.system.Root.RequestFuture(r.pid, &messages.Submit{Op: &messages.Nop{}}, patience).Result()
 	require.NoError(t, err, "a future is left without an answer")
 	require.ErrorIs(t, answer.(*messages.Refused).Err, messages.ErrOverloaded)

@@ -282,7 +282,7 @@ func TestQuota(t *testing.T) {
 }
 
 func TestOverload(t *testing.T) {
-	const limit = 8
+	const limit = 3 // too few to reserve one
 	r := newRig(t, config(func(c *actors.Config) { c.InFlight, c.Queue = 2, limit-2 }))
 	q, other := r.requester(), r.requester()
 	k := r.kernel(1)

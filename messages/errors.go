@@ -33,7 +33,8 @@ var (
 	ErrArgument error = wrapped{"bad argument", fs.ErrInvalid}
 	// ErrDuplicateID: the owner has an operation in flight under this ID.
 	ErrDuplicateID = errors.New("operation ID is in use")
-	// ErrOverloaded: the subsystem's queue is full. A Ready follows.
+	// ErrOverloaded: the subsystem's queue is full, or what is left of it is for
+	// owners with fewer operations. A Ready follows.
 	ErrOverloaded = errors.New("too many operations")
 	// ErrQuota: the owner has too many operations in flight. A Ready follows.
 	ErrQuota = errors.New("too many operations of this owner")

@@ -34,12 +34,14 @@ func WithShutdownGrace(d time.Duration) Option {
 	return func(c *actors.Config) { c.ShutdownGrace = d }
 }
 
-// WithInFlight is how many operations the kernel may have at once.
+// WithInFlight is how many operations the kernel may have at once. A quarter of
+// them is reserved for owners that have few; see actors.Config.
 func WithInFlight(n int) Option {
 	return func(c *actors.Config) { c.InFlight = n }
 }
 
-// WithQueue is how many operations more are accepted and wait.
+// WithQueue is how many operations more are accepted and wait. The same part of
+// all is reserved; see actors.Config.
 func WithQueue(n int) Option {
 	return func(c *actors.Config) { c.Queue = n }
 }

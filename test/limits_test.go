@@ -84,7 +84,7 @@ func TestOverload(t *testing.T) {
 		option []supervisor.Option
 		want   error
 	}{
-		{"queue", []supervisor.Option{supervisor.WithInFlight(4), supervisor.WithQueue(4)}, messages.ErrOverloaded},
+		{"queue", []supervisor.Option{supervisor.WithInFlight(4), supervisor.WithQueue(6)}, messages.ErrOverloaded}, // two are reserved
 		{"quota", []supervisor.Option{supervisor.WithOwnerQuota(8)}, messages.ErrQuota},
 	} {
 		t.Run(c.name, func(t *testing.T) {
