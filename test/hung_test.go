@@ -4,6 +4,7 @@ package test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -164,6 +165,7 @@ func TestRestartWithHungDevice(t *testing.T) {
 // in a device. The shutdown gives it up as any other.
 func TestShutdownWithHungOrphan(t *testing.T) {
 	fs := mountHungFS(t)
+	mounted := leak.OpenFiles()
 	r := startUnchecked(t, supervisor.WithShutdownGrace(50*time.Millisecond))
 	p := r.probe()
 	r.send(p, 1, &messages.Open{Path: fs.opens})
@@ -177,5 +179,5 @@ func TestShutdownWithHungOrphan(t *testing.T) {
 	require.Equal(t, 1, report.Abandoned)
 	require.Equal(t, report.Submitted, report.Completed+report.Refused)
 	fs.answer()
-	eventually(t, "the late descriptor is closed", func() bool { return len(openOn(fs.opens)) == 0 })
+	eventually(t, "the late descriptor and the ring are closed", func() bool { return slices.Equal(leak.OpenFiles(), mounted) })
 }
