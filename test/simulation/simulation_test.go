@@ -25,7 +25,7 @@ func environment(t *testing.T, name string, otherwise uint64) uint64 {
 // TestHistories runs SIM_COUNT histories from SIM_SEED on. Those by default are
 // too few to come across everything that can be reached: a hundred thousand do.
 func TestHistories(t *testing.T) {
-	count := environment(t, "SIM_COUNT", 3000)
+	count := environment(t, "SIM_COUNT", 3000/slowdown)
 	report := Simulate(context.Background(), environment(t, "SIM_SEED", 1), count, nil)
 	report.Shorten(context.Background())
 	t.Log(report)
@@ -54,7 +54,7 @@ func TestTape(t *testing.T) {
 // they must be the same each time.
 func TestReplay(t *testing.T) {
 	used := &Machine{}
-	for seed := range uint64(200) {
+	for seed := range uint64(200 / slowdown) {
 		first := (&Machine{}).Run(seed, Options{})
 		again := used.Run(seed, Options{})
 		if first.Digest != again.Digest {

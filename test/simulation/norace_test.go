@@ -1,0 +1,6 @@
+//go:build !race
+
+package simulation
+
+// slowdown: see the other file.
+const slowdown = 1
