@@ -74,8 +74,7 @@ const memorySlack = slowdown * 64 << 20
 func start(t testing.TB, options ...supervisor.Option) *oracle {
 	t.Helper()
 	o := &oracle{t: t, system: actor.NewActorSystem(quiet), memoryMax: memorySlack, before: takeBaseline(t)}
-	patient := supervisor.WithShutdownGrace(patience) // how fast the machine is does not matter, unless the test says so
-	rm, err := supervisor.Start(o.system, append([]supervisor.Option{patient}, options...)...)
+	rm, err := supervisor.Start(o.system, options...)
 	require.NoError(t, err)
 	o.rm, o.c = rm, rm.Client()
 	t.Cleanup(o.judge)
