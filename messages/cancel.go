@@ -5,6 +5,12 @@ import "github.com/asynkron/protoactor-go/actor"
 // Cancel asks for the cancellation of one operation of ID.Owner. It is
 // answered by a [CancelResult], after the operation's terminal answer.
 //
+// Whoever names an operation may cancel it: a supervisor for its workers, for
+// instance. Actors of one system share their memory, and a message carries no
+// proof of who sent it, so that a check of the sender would keep out only the
+// honest. What is excluded is that an operation is hit by accident: a number is its
+// owner's alone, and an owner is the process, not whoever has its name later.
+//
 // The kernel decides: the operation may still succeed, and a read or write
 // that a disk has begun runs to its end.
 type Cancel struct {
@@ -19,7 +25,8 @@ type Cancel struct {
 	Token any
 }
 
-// CancelOwner asks for the cancellation of all operations of Owner. It is
+// CancelOwner asks for the cancellation of all operations of Owner, which anybody
+// may name, as in a Cancel. It is
 // answered by one CancelResult, after the terminal answers of all of them.
 type CancelOwner struct {
 	Owner   *actor.PID // nil means the sender

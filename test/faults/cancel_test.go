@@ -328,3 +328,24 @@ func TestCompletedNotDelivered(t *testing.T) {
 		})
 	}
 }
+
+// TestCancelByAnother: an actor's operation is not hit by a cancel under the same
+// number of somebody else's. Who names it may cancel it; its owner is told so by its
+// answer, and by nothing else (T30).
+func TestCancelByAnother(t *testing.T) {
+	o := start(t)
+	r, other := o.requester(), o.requester()
+	e := r.submit(&messages.Timeout{After: time.Hour})
+	o.inFlight(1)
+	cancel := func(id messages.OpID) *messages.CancelResult {
+		return other.ask(&cancellation{}, func(c *cancellation) any {
+			return &messages.Cancel{ID: id, ReplyTo: other.pid, Token: c}
+		}).wait(other)
+	}
+	require.Equal(t, messages.NotFound, cancel(messages.OpID{Owner: other.pid, Seq: e.id.Seq}).Outcome)
+	require.Equal(t, messages.NotFound, cancel(messages.OpID{Owner: r.pid, Seq: e.id.Seq + 1}).Outcome)
+	o.inFlight(1)
+	require.Equal(t, messages.Cancelled, cancel(e.id).Outcome)
+	require.ErrorIs(t, e.err(), context.Canceled)
+	r.settled()
+}
