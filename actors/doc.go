@@ -65,6 +65,13 @@
 // pipe or socket is told not to wait, or goes to a kernel worker (see
 // neverWaiting).
 //
+// A thread that ends has its kernel cancel what it submitted, as a poster or when
+// the runner was on it; that is issued again, by the pinned thread. One thing
+// nobody here can help: an open that waits for a FIFO's other end may escape this
+// cancellation, and then the thread does not come to its end before the open does,
+// and nothing else that it submitted is completed. A program whose goroutines end
+// locked to their threads should open FIFOs with O_NONBLOCK.
+//
 // # Where this differs from the first design
 //
 // One lifecycle map serves all rings, where the design gave each ring its own.
