@@ -101,3 +101,10 @@ const RetriesMax = retriesMax
 
 // DeviceBound is how many operations of one device are issued at a time.
 const DeviceBound = deviceBound
+
+// CopyBound is how much a burst may copy on its poster's stack, and CopyBoundBatch
+// one that is a batch.
+const (
+	CopyBound      = copyBound
+	CopyBoundBatch = copyBoundBatch
+)

@@ -17,7 +17,9 @@ import (
 
 // hopeless reports whether a ring's completions will not all come: the kernel
 // has lost some, or lets itself not be entered any more. In the latter case
-// what is in flight may bring a descriptor, which only its completion tells.
+// what is in flight may bring a descriptor, which only its completion tells. That
+// comes to a queue that has room for it (see completions): on the kernel's overflow
+// list, which only an enter empties, it would keep its ring for good.
 func (e *engine) hopeless(l *link) bool {
 	if !l.forfeited || l.requests == 0 || l.stuck {
 		return false

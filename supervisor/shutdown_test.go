@@ -116,6 +116,44 @@ func TestShutdownAbandons(t *testing.T) {
 	require.Empty(t, q.inbox)
 }
 
+// TestStartAfterAbandoned: a subsystem may follow one whose kernel still has
+// operations. What those bring in the end is the old one's, though the new one has
+// its name.
+func TestStartAfterAbandoned(t *testing.T) {
+	b := newBench(t)
+	b.manual.Store(true)
+	s, k := b.start()
+	q := b.requester()
+	submit(q, s, 1)
+	op := k.Next(t, ring.CodeNop)
+	_, err := shutDown(over(), s).wait(t)
+	require.ErrorIs(t, err, messages.ErrOutcomeUnknown)
+	require.ErrorIs(t, expect[*messages.Completion](q).Err, messages.ErrOutcomeUnknown)
+
+	young, youngKernel := b.start()
+	got, ok := supervisor.Get(b.system)
+	require.True(t, ok)
+	require.Same(t, young, got)
+	require.Equal(t, s.PID().Id, young.PID().Id)
+	submit(q, young, 1) // the same name, of another operation
+	taken := youngKernel.Next(t, ring.CodeNop)
+	k.Complete(op.Name, 0, 0)
+	for _, cancel := range k.InFlight() {
+		k.Complete(cancel.Name, 0, 0)
+	}
+	k.AwaitClosed(t)
+	in, err := young.Inspect(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 1, in.InFlight)
+	require.Zero(t, in.Stale+uint64(in.Quarantined))
+	youngKernel.Complete(taken.Name, 0, 0)
+	require.NoError(t, expect[*messages.Completion](q).Err)
+	report, err := shutDown(t.Context(), young).wait(t)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, report.Submitted)
+	require.Empty(t, q.inbox)
+}
+
 func TestShutdownTwiceAndAtOnce(t *testing.T) {
 	b := newBench(t)
 	s, k := b.start()
