@@ -72,6 +72,12 @@ var mutants = []mutant{
 		new:  "func (e *engine) repair() {\n\tif e.table != nil {\n\t\treturn\n\t}\n",
 	},
 	{
+		name: "what was taken out of its owner's waiting list leaves the owner in the crowd",
+		file: "actors/share.go",
+		old:  "\tif o.waiting.head == nil {\n\t\te.crowd.remove(o)\n\t}\n",
+		new:  "",
+	},
+	{
 		name: "what an operation holds is let go each time that it is looked at",
 		file: "actors/engine_complete.go",
 		old:  "\tp.ended = true\n",
