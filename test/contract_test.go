@@ -33,7 +33,7 @@ const contractVariable = "RINGMASTER_TEST_CONTRACT"
 
 // noContract matches the tests that no backend has a part in: those of the
 // sources and of a bare ring.
-const noContract = "^Test(Contract|Readme|Imports|WallsStand|NoLinkname|DocComments|NoSleep|NoFutures|BlockedSubmitter)$"
+const noContract = "^Test(Contract|Readme|Imports|WallsStand|NoLinkname|DocComments|NoSleep|NoFutures|Seam|BlockedSubmitter)$"
 
 // TestContract runs the tests of this package over each other backend and drive.
 func TestContract(t *testing.T) {
