@@ -122,7 +122,7 @@ func TestShutdownAbandons(t *testing.T) {
 func TestStartAfterAbandoned(t *testing.T) {
 	b := newBench(t)
 	b.manual.Store(true)
-	s, k := b.start()
+	s, k := b.start(supervisor.WithShutdownGrace(20 * time.Millisecond))
 	q := b.requester()
 	submit(q, s, 1)
 	op := k.Next(t, ring.CodeNop)
@@ -138,10 +138,12 @@ func TestStartAfterAbandoned(t *testing.T) {
 	submit(q, young, 1) // the same name, of another operation
 	taken := youngKernel.Next(t, ring.CodeNop)
 	k.Complete(op.Name, 0, 0)
-	for _, cancel := range k.InFlight() {
-		k.Complete(cancel.Name, 0, 0)
-	}
-	k.AwaitClosed(t)
+	b.until("the old ring is closed", func() bool {
+		for _, cancel := range k.InFlight() {
+			k.TryComplete(cancel.Name, 0, 0)
+		}
+		return k.Closed()
+	})
 	in, err := young.Inspect(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 1, in.InFlight)
