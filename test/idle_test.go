@@ -86,8 +86,9 @@ func (p *idleProcess) end() {
 }
 
 // settle waits until the threads stay where they are: Go takes a while to see
-// that it has nothing to do, and the kernel's workers wait a few seconds for
-// work before they end.
+// that it has nothing to do, the kernel's workers wait a few seconds for work
+// before they end, and the watchdog looks once more half of its patience after
+// the last call into the kernel.
 func (p *idleProcess) settle() {
 	p.t.Helper()
 	last, since := p.threads(), time.Now()
@@ -96,7 +97,7 @@ func (p *idleProcess) settle() {
 		if !reflect.DeepEqual(now, last) {
 			last, since = now, time.Now()
 		}
-		return time.Since(since) > 500*time.Millisecond
+		return time.Since(since) > actors.DefaultConfig().StuckAfter
 	})
 }
 
