@@ -148,13 +148,12 @@ func TestEndedInWaiting(t *testing.T) {
 	requireCancelled(t, q.cancelled(id))
 	require.Zero(t, r.glass.Look().Crowd)
 
-	at := time.Now().Add(5 * time.Millisecond)
-	late := q.post(&messages.Submit{Op: &messages.Nop{}, Deadline: at})
+	late := q.by(time.Now().Add(time.Hour), &messages.Nop{})
 	for range shareAnyones {
 		k.Next(t, ring.CodeTimeout)
 	}
 	timer := k.Next(t, ring.CodeTimeout)
-	r.until("its time has come", func() bool { return time.Now().After(at) })
+	r.clock.pass(time.Hour)
 	k.Complete(timer.Name, timerRang, 0)
 	require.ErrorIs(t, q.completion(late).Err, context.DeadlineExceeded)
 	require.Zero(t, r.glass.Look().Crowd)
