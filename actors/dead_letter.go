@@ -16,6 +16,7 @@ import (
 // A sender that protoactor itself answers with a DeadLetterResponse, and that
 // is not an actor, is left alone: a future must not be answered twice.
 func RefuseDeadLetters(system *actor.ActorSystem, find func(*actor.PID) (*RingOwner, bool)) {
+	further := newOutboxes(NewCrew()) // when a ring owner, with its own, is forgotten
 	// Not SubscribeWithPredicate: it sets the predicate when events may already
 	// be on their way to the subscriber.
 	system.EventStream.Subscribe(func(event any) {
@@ -23,9 +24,15 @@ func RefuseDeadLetters(system *actor.ActorSystem, find func(*actor.PID) (*RingOw
 		if !ok || letter.PID == nil {
 			return
 		}
-		if owner, ours := find(letter.PID); ours && !owner.takeDeadLetter(letter) {
-			owner.refuseDeadLetter(system, letter)
+		owner, ours := find(letter.PID)
+		if !ours || owner.takeDeadLetter(letter) {
+			return
 		}
+		d := door{system, further}
+		if owner != nil {
+			d.outboxes = owner.engine.parties.outboxes
+		}
+		d.refuseDeadLetter(letter)
 	})
 }
 
@@ -48,66 +55,69 @@ func (o *RingOwner) takeDeadLetter(letter *actor.DeadLetterEvent) bool {
 	return false
 }
 
-// refuseDeadLetter answers what came after everything. Of a ring owner that was
-// forgotten nothing is left, and o is nil.
-func (o *RingOwner) refuseDeadLetter(system *actor.ActorSystem, letter *actor.DeadLetterEvent) {
+// door is where those are told who do not get in, on their own goroutine: of what
+// was sent to a ring owner that has ended, or has no room in its mailbox.
+type door struct {
+	system   *actor.ActorSystem
+	outboxes *outboxes
+}
+
+// refuseDeadLetter answers what came after everything.
+func (d door) refuseDeadLetter(letter *actor.DeadLetterEvent) {
 	switch m := letter.Message.(type) {
 	case *messages.Submit:
-		refuseStopped(system, m, letter.Sender)
+		d.refuseStopped(m, letter.Sender)
 	case *messages.SubmitBatch:
 		if m == nil {
 			return
 		}
 		for _, s := range m.Submits {
-			refuseStopped(system, s, letter.Sender)
+			d.refuseStopped(s, letter.Sender)
 		}
 	case *messages.Inspect:
 		if m != nil && m.ReplyTo != nil {
-			system.Root.Send(m.ReplyTo, &messages.Refused{Token: m.Token, Err: refusal(nil, messages.ErrStopped)})
+			d.outboxes.tell(d.system, m.ReplyTo, &messages.Refused{Token: m.Token, Err: refusal(nil, messages.ErrStopped)})
 		}
 	case *messages.Cancel:
 		if m != nil {
-			o.tellStopped(system, messages.CancelResult{ID: m.ID, Token: m.Token}, letter.Sender, m.ReplyTo, m.ID.Owner)
+			d.tellStopped(messages.CancelResult{ID: m.ID, Token: m.Token}, letter.Sender, m.ReplyTo, m.ID.Owner)
 		}
 	case *messages.CancelOwner:
 		if m != nil {
-			o.tellStopped(system, messages.CancelResult{ID: messages.OpID{Owner: m.Owner}, Token: m.Token}, letter.Sender, m.ReplyTo, m.Owner)
+			d.tellStopped(messages.CancelResult{ID: messages.OpID{Owner: m.Owner}, Token: m.Token}, letter.Sender, m.ReplyTo, m.Owner)
 		}
 	case *messages.CancelHandle:
 		if m != nil {
-			o.tellStopped(system, messages.CancelResult{Token: m.Token}, letter.Sender, m.ReplyTo, nil)
+			d.tellStopped(messages.CancelResult{Token: m.Token}, letter.Sender, m.ReplyTo, nil)
 		}
 	}
 }
 
 // tellStopped answers a cancellation: everything has ended. An outbox may still
-// have the Completion, which this is not to overtake.
-func (o *RingOwner) tellStopped(system *actor.ActorSystem, result messages.CancelResult, sender, replyTo, owner *actor.PID) {
+// have the Completion, which this does not overtake.
+func (d door) tellStopped(result messages.CancelResult, sender, replyTo, owner *actor.PID) {
 	result.Outcome = messages.AlreadyDone
-	to := firstAlive(system, replyTo, owner, sender)
-	if to == nil || to.Equal(sender) && !isActor(system, to) {
+	to := firstAlive(d.system, replyTo, owner, sender)
+	if to == nil || to.Equal(sender) && !isActor(d.system, to) {
 		return
 	}
-	if o == nil || !o.engine.parties.outboxes.follow(to, &result, system) {
-		system.Root.Send(to, &result)
-	}
+	d.outboxes.tell(d.system, to, &result)
 }
 
-func refuseStopped(system *actor.ActorSystem, m *messages.Submit, sender *actor.PID) {
+func (d door) refuseStopped(m *messages.Submit, sender *actor.PID) {
 	if m == nil {
 		return
 	}
-	if to := doorOf(system, m, sender); to == nil || to.Equal(sender) && !isActor(system, to) {
+	if to := doorOf(d.system, m, sender); to == nil || to.Equal(sender) && !isActor(d.system, to) {
 		return
 	}
-	refuseAtDoor(system, m, sender, messages.ErrStopped)
+	d.refuse(m, sender, messages.ErrStopped)
 }
 
-// refuseAtDoor refuses a Submit that the ring owner does not get to see, on the
-// goroutine of whoever sent it.
-func refuseAtDoor(system *actor.ActorSystem, m *messages.Submit, sender *actor.PID, reason error) {
-	if to := doorOf(system, m, sender); to != nil {
-		system.Root.Send(to, refusedOf(m, ownerOf(m, sender), reason))
+// refuse refuses a Submit that the ring owner does not get to see.
+func (d door) refuse(m *messages.Submit, sender *actor.PID, reason error) {
+	if to := doorOf(d.system, m, sender); to != nil {
+		d.outboxes.tell(d.system, to, refusedOf(m, ownerOf(m, sender), reason))
 	}
 }
 

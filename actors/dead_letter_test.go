@@ -3,10 +3,12 @@ package actors_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ringmaster-io/ringmaster/actors"
 	"github.com/ringmaster-io/ringmaster/messages"
 	"github.com/ringmaster-io/ringmaster/ring"
 )
@@ -83,5 +85,59 @@ func TestCancelAfterTheEnd(t *testing.T) {
 				end()
 			}
 		})
+	}
+}
+
+// TestRefusedAtTheDoor: an actor whose mailbox is bounded sends more than the
+// ring owner lets in, and gets its refusals when it looks. It would wait for
+// itself if they were put into its mailbox on its own stack.
+func TestRefusedAtTheDoor(t *testing.T) {
+	const submits = 64
+	for name, when := range map[string]func(r *rig, post func()){
+		"of one that has ended": func(r *rig, post func()) {
+			_, err := r.rm.Shutdown(context.Background())
+			require.NoError(r.t, err)
+			r.over = true
+			post()
+		},
+		"of one that is busy": func(r *rig, post func()) { r.glass.Hold(post) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, config(func(c *actors.Config) { c.InFlight, c.Queue = 4, 4 }))
+			answerAll(r, r.kernel(1))
+			sent := make(chan struct{})
+			answers := make(chan any, submits)
+			pid := r.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+				switch m := ctx.Message().(type) {
+				case do:
+					for range submits {
+						// Without a sender: protoactor itself would put its
+						// DeadLetterResponse there on his stack.
+						ctx.Send(r.pid, &messages.Submit{ID: messages.OpID{Owner: ctx.Self()}, Op: &messages.Nop{}})
+					}
+					close(sent)
+				case *messages.Refused, *messages.Completion:
+					answers <- m
+				}
+			}, actor.WithMailbox(actor.Bounded(8))))
+			when(r, func() {
+				r.system.Root.Send(pid, do(nil))
+				within(t, sent, "the actor to have sent its Submits")
+			})
+			for range submits {
+				within(t, answers, "an answer")
+			}
+			require.NoError(t, r.system.Root.StopFuture(pid).Wait())
+		})
+	}
+}
+
+// within waits for something to come, or to be closed.
+func within[T any](t *testing.T, c <-chan T, what string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(patience):
+		t.Fatal("waited in vain for ", what)
 	}
 }

@@ -184,7 +184,7 @@ func (e *engine) refuseFlooding(m *messages.Submit, sender *actor.PID) {
 	}
 	e.flood.add(ownerOf(m, sender)) // before it is counted, which is looked at first
 	e.flood.count.Add(1)
-	refuseAtDoor(e.system, m, sender, messages.ErrOverloaded)
+	door{e.system, e.parties.outboxes}.refuse(m, sender, messages.ErrOverloaded)
 }
 
 // ownerOf is on whose behalf an operation runs, as its Submit says.

@@ -8,13 +8,12 @@ import (
 )
 
 // outbox delivers to a process whose mailbox may block its sender or run code on
-// the sender's stack. Its goroutine lives while there is something to deliver;
-// one that a consumer holds up holds nobody else.
+// the sender's stack. It is there, with a goroutine, while there is something to
+// deliver; one that a consumer holds up holds nobody else.
 type outbox struct {
 	process actor.Process
 	all     *outboxes
 	waiting []outboxItem
-	running bool
 }
 
 type outboxItem struct {
@@ -23,9 +22,9 @@ type outboxItem struct {
 	system  bool
 }
 
-// outboxes knows those that are at work. A party may be forgotten while its
-// outbox still delivers, and its process become a party again: that one gets
-// the same outbox, so that nothing overtakes.
+// outboxes are those that are at work. A party may be forgotten while its outbox
+// still delivers, and its process become a party again: that one gets the same
+// outbox, so that nothing overtakes.
 type outboxes struct {
 	crew   Crew
 	mu     sync.Mutex // for all outboxes: they are rare, and it is held briefly
@@ -36,30 +35,41 @@ func newOutboxes(crew Crew) *outboxes {
 	return &outboxes{crew: crew, atWork: make(map[actor.Process]*outbox)}
 }
 
-// of is the outbox of a process.
-func (os *outboxes) of(process actor.Process) *outbox {
-	os.mu.Lock()
-	defer os.mu.Unlock()
-	if o := os.atWork[process]; o != nil {
-		return o
-	}
-	return &outbox{process: process, all: os}
-}
-
-// follow has a message delivered behind what waits for a process, if anything
-// does. Any goroutine may call it.
-func (os *outboxes) follow(pid *actor.PID, message any, system *actor.ActorSystem) bool {
-	process, alive := system.ProcessRegistry.Get(pid)
-	if !alive || !reflect.TypeOf(process).Comparable() {
-		return false
-	}
+// put has something delivered by a process's outbox.
+func (os *outboxes) put(process actor.Process, item outboxItem) {
 	os.mu.Lock()
 	defer os.mu.Unlock()
 	o := os.atWork[process]
-	if o != nil {
-		o.waiting = append(o.waiting, outboxItem{pid, message, false})
+	if o == nil {
+		o = &outbox{process: process, all: os}
+		os.atWork[process] = o
+		os.crew.Go(o.run)
 	}
-	return o != nil
+	o.waiting = append(o.waiting, item)
+}
+
+// tell sends a message to whoever has a name, behind what waits for him. Any
+// goroutine may call it, and neither waits nor runs foreign code.
+func (os *outboxes) tell(system *actor.ActorSystem, pid *actor.PID, message any) {
+	process, alive := system.ProcessRegistry.Get(pid)
+	if !alive {
+		return
+	}
+	item := outboxItem{pid, message, false}
+	switch {
+	case !reflect.TypeOf(process).Comparable(): // it is no party either, and has no outbox
+		os.crew.Go(func() { deliver(process, item) })
+	case !os.has(process) && takesAtOnce(process):
+		process.SendUserMessage(pid, message)
+	default:
+		os.put(process, item)
+	}
+}
+
+func (os *outboxes) has(process actor.Process) bool {
+	os.mu.Lock()
+	defer os.mu.Unlock()
+	return os.atWork[process] != nil
 }
 
 // idle reports whether everything is delivered.
@@ -69,21 +79,10 @@ func (os *outboxes) idle() bool {
 	return len(os.atWork) == 0
 }
 
-func (o *outbox) put(item outboxItem) {
-	o.all.mu.Lock()
-	defer o.all.mu.Unlock()
-	o.waiting = append(o.waiting, item)
-	if !o.running {
-		o.running = true
-		o.all.atWork[o.process] = o
-		o.all.crew.Go(o.run)
-	}
-}
-
 func (o *outbox) run() {
 	for batch := o.take(); len(batch) > 0; batch = o.take() {
 		for _, item := range batch {
-			o.deliver(item)
+			deliver(o.process, item)
 		}
 	}
 }
@@ -96,17 +95,16 @@ func (o *outbox) take() []outboxItem {
 	batch := o.waiting
 	o.waiting = nil
 	if len(batch) == 0 {
-		o.running = false
 		delete(o.all.atWork, o.process)
 	}
 	return batch
 }
 
-func (o *outbox) deliver(item outboxItem) {
+func deliver(process actor.Process, item outboxItem) {
 	defer func() { _ = recover() }() // foreign code, whose failure is not ours
 	if item.system {
-		o.process.SendSystemMessage(item.pid, item.message)
+		process.SendSystemMessage(item.pid, item.message)
 		return
 	}
-	o.process.SendUserMessage(item.pid, item.message)
+	process.SendUserMessage(item.pid, item.message)
 }

@@ -18,8 +18,8 @@ type party struct {
 
 	// direct: answering it neither blocks nor runs anybody's code. The others
 	// are answered by a goroutine of their own, their outbox.
-	direct bool
-	outbox *outbox
+	direct   bool
+	outboxes *outboxes
 	// mortal: it is an actor, whose death is told to whoever watches it, as the
 	// ring owner does once it is watched. lasting: it may own handles, since
 	// its end will be known. gone: it has ended, and may submit nothing more.
@@ -202,19 +202,32 @@ func (ps *parties) exhume(position uint64) {
 }
 
 func newParty(pid *actor.PID, process actor.Process, index uint32, outboxes *outboxes) *party {
-	p := &party{pid: pid, process: process, index: index, waiting: queue{id: inShare}}
+	p := &party{pid: pid, process: process, index: index, waiting: queue{id: inShare}, outboxes: outboxes}
+	p.direct = takesAtOnce(process)
 	switch process := process.(type) {
 	case *actor.ActorProcess:
 		p.mortal, p.lasting = true, true
-		p.direct = deliversAtOnce(process)
-	case interface{ deliversAtOnce() (gone bool) }:
-		p.direct, p.lasting = true, true
+	case ownProcess:
+		p.lasting = true
 		p.gone = process.deliversAtOnce()
 	}
-	if !p.direct {
-		p.outbox = outboxes.of(process)
-	}
 	return p
+}
+
+// ownProcess is one of this package's, which neither blocks who sends to it nor
+// calls foreign code. It says whether it is closed.
+type ownProcess interface{ deliversAtOnce() (gone bool) }
+
+// takesAtOnce reports whether a process neither blocks who sends to it nor runs
+// anybody's code on his stack.
+func takesAtOnce(process actor.Process) bool {
+	switch process := process.(type) {
+	case *actor.ActorProcess:
+		return deliversAtOnce(process)
+	case ownProcess:
+		return true
+	}
+	return false
 }
 
 // deliversAtOnce reports whether an actor's mailbox is one of those that are
@@ -251,7 +264,7 @@ func typeIs(box reflect.Value, field string, names ...string) bool {
 // mailbox is one of protoactor's own, which only stores it.
 func (p *party) send(message any) {
 	if !p.direct {
-		p.outbox.put(outboxItem{p.pid, message, false})
+		p.outboxes.put(p.process, outboxItem{p.pid, message, false})
 		return
 	}
 	p.process.SendUserMessage(p.pid, message)
@@ -263,7 +276,7 @@ func (p *party) watch(watcher *actor.PID) { p.sendSystem(&actor.Watch{Watcher: w
 
 func (p *party) sendSystem(message any) {
 	if !p.direct {
-		p.outbox.put(outboxItem{p.pid, message, true})
+		p.outboxes.put(p.process, outboxItem{p.pid, message, true})
 		return
 	}
 	p.process.SendSystemMessage(p.pid, message)
