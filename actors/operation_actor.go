@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"errors"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/ringmaster-io/ringmaster/messages"
@@ -48,13 +50,25 @@ const (
 // As with any child, the parent also gets a Terminated, which may overtake the
 // OpDone: wait for the OpDone only.
 //
-// The options are for the actor. It costs an actor for each operation; where that matters, send
-// [messages.Submit] to [Client.PID] instead.
+// The operation is performed once: if the actor is restarted, by a middleware
+// that fails or along with its siblings, the OpDone says
+// [messages.ErrOutcomeUnknown].
+//
+// The options are for the actor. It costs an actor for each operation; where
+// that matters, send [messages.Submit] to [Client.PID] instead.
 func SpawnOp[R any](ctx actor.Context, c *Client, op messages.Operation[R], token any, options ...actor.PropsOption) *actor.PID {
-	parent := ctx.Self()
+	parent, life := ctx.Self(), new(opLife)
 	return ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
-		return &operationActor[R]{client: c, parent: parent, op: op, token: token}
+		return &operationActor[R]{client: c, parent: parent, op: op, token: token, life: life}
 	}, options...))
+}
+
+// opLife is what the incarnations of one operation actor share. Its own code does
+// not fail, but a middleware of it may, or a sibling under a strategy that
+// restarts all.
+type opLife struct {
+	begun bool // the operation has been submitted, and is not again
+	told  bool // the parent has been told of its end
 }
 
 // operationActor is Op[R]. It owns its operation itself, so that a handle that
@@ -65,6 +79,7 @@ type operationActor[R any] struct {
 	parent *actor.PID
 	op     messages.Operation[R]
 	token  any
+	life   *opLife
 	state  opState
 	done   *OpDone[R]
 	handle messages.Handle // while opGiving
@@ -79,9 +94,13 @@ func (a *operationActor[R]) Receive(ctx actor.Context) {
 	case *actor.Started:
 		a.poll(ctx)
 	case *messages.Completion:
-		a.completed(ctx, m)
+		if a.state != opComplete { // it may be one that an earlier incarnation waited for
+			a.completed(ctx, m)
+		}
 	case *messages.Refused:
-		a.finish(ctx, &OpDone[R]{Op: m.Op, Err: m.Err})
+		if a.state != opComplete {
+			a.finish(ctx, &OpDone[R]{Op: m.Op, Err: m.Err})
+		}
 	case *CancelOp:
 		a.cancel(ctx, false)
 	case *actor.Stopping, *actor.Restarting:
@@ -93,6 +112,13 @@ func (a *operationActor[R]) poll(ctx actor.Context) {
 	if a.state != opInitialize {
 		return
 	}
+	if a.life.begun {
+		// What the operation was answered, or will be, is lost with the incarnation
+		// that submitted it; the kernel may still have its buffers.
+		a.finish(ctx, &OpDone[R]{Err: &messages.OpError{Op: a.op.Name(), Path: pathOf(a.op), Err: messages.ErrOutcomeUnknown, Why: errOpRestarted}})
+		return
+	}
+	a.life.begun = true
 	a.state = opPolled
 	a.send(ctx, a.op, 1)
 }
@@ -135,9 +161,16 @@ func (a *operationActor[R]) finish(ctx actor.Context, done *OpDone[R]) {
 	}
 	a.state = opComplete
 	done.PID, done.Token = ctx.Self(), a.token
-	ctx.Send(a.parent, done)
+	if !a.life.told {
+		a.life.told = true
+		ctx.Send(a.parent, done)
+	}
 	ctx.Stop(ctx.Self())
 }
+
+// errOpRestarted is why a restarted operation actor does not know how its
+// operation ended.
+var errOpRestarted = errors.New("operation actor was restarted")
 
 func (a *operationActor[R]) cancel(ctx actor.Context, abandon bool) {
 	switch {

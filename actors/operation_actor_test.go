@@ -178,3 +178,51 @@ func TestOperationActorIsStoppedWhileGiving(t *testing.T) {
 		r.until("a handle that nobody knows of is closed", func() bool { return !isOpen() })
 	}
 }
+
+// TestRestartedOperationActor performs nothing again, whatever has it restarted.
+func TestRestartedOperationActor(t *testing.T) {
+	for name, fails := range map[string]func(message any) bool{
+		"over the completion": func(m any) bool { _, is := m.(*messages.Completion); return is },
+		"in flight":           func(m any) bool { return m == "fail" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			q := r.requester()
+			k := r.kernel(1)
+			_, out := q.pipe()
+			failing := actor.WithReceiverMiddleware(func(next actor.ReceiverFunc) actor.ReceiverFunc {
+				return func(c actor.ReceiverContext, e *actor.MessageEnvelope) {
+					if fails(e.Message) {
+						panic("a middleware fails")
+					}
+					next(c, e)
+				}
+			})
+			spawned := make(chan *actor.PID, 1)
+			r.system.Root.Send(q.pid, do(func(ctx actor.Context) {
+				spawned <- actors.SpawnOp(ctx, r.rm.Client(), &messages.Write{Handle: out, Buf: []byte("once")}, "token", failing)
+			}))
+			pid := <-spawned
+			write := k.Next(t, ring.CodeWrite)
+			if name == "in flight" {
+				r.system.Root.Send(pid, "fail")
+			} else {
+				k.Complete(write.Name, 4, 0)
+			}
+			d := done[int](q, pid)
+			require.ErrorIs(t, d.Err, messages.ErrOutcomeUnknown)
+			require.Nil(t, d.Op)
+			require.Equal(t, "token", d.Token)
+			if name == "in flight" {
+				k.TryComplete(write.Name, 4, 0)
+			}
+			r.until("it is over", func() bool { r.letGo(); return r.glass.Look().Live == 0 })
+			for _, taken := range k.Consumed() {
+				if taken.Code == ring.CodeWrite {
+					require.Equal(t, write.Name, taken.Name, "it is performed again")
+				}
+			}
+			q.silent()
+		})
+	}
+}
