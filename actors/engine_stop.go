@@ -70,6 +70,7 @@ func (e *engine) becomeStopped() {
 	e.fenceAside()
 	e.final.Store(final)
 	e.herald.announce(&messages.StoppedEvent{Owner: e.self, Counters: final.Counters})
+	e.clients.end() // before the next one under this name can be called
 	close(e.answered)
 	for _, l := range e.links {
 		e.askKernel(l)
@@ -115,7 +116,4 @@ func (e *engine) becomeGone() {
 }
 
 // vanish is what the last goroutine of the engine does.
-func (e *engine) vanish() {
-	e.clients.end()
-	close(e.closed)
-}
+func (e *engine) vanish() { close(e.closed) }

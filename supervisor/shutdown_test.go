@@ -131,6 +131,8 @@ func TestStartAfterAbandoned(t *testing.T) {
 	require.ErrorIs(t, expect[*messages.Completion](q).Err, messages.ErrOutcomeUnknown)
 
 	young, youngKernel := b.start()
+	_, err = actors.Await(t.Context(), s.Client(), &messages.Nop{})
+	require.ErrorIs(t, err, messages.ErrStopped, "the old one's client works on the new one")
 	got, ok := supervisor.Get(b.system)
 	require.True(t, ok)
 	require.Same(t, young, got)
