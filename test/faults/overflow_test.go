@@ -29,6 +29,7 @@ func withRing(options ring.Options) supervisor.Option {
 func TestCompletionOverflow(t *testing.T) {
 	g := newGate(actors.FailTaken)
 	o := start(t, supervisor.WithFailpoint(g.hook), withRing(ring.Options{Entries: 8, Completions: 16}))
+	o.needsRing("the overflow list of a ring")
 	r := o.requester()
 	reader, writer := o.pipe()
 	pipe := o.adopt(reader)
@@ -54,6 +55,7 @@ func TestCompletionOverflow(t *testing.T) {
 // fit must be enough.
 func TestCompletionOverflowUnattended(t *testing.T) {
 	o := start(t, withRing(ring.Options{Entries: 8, Completions: 16}))
+	o.needsRing("the overflow list of a ring")
 	r := o.requester()
 	const rounds, timers = 20, 500
 	for range rounds {
@@ -82,6 +84,7 @@ func TestOverflowAcrossRestarts(t *testing.T) {
 		g.hook(p, n)
 		s.hook(p, n)
 	}))
+	o.needsRing("the overflow list of a ring")
 	r := o.requester()
 	reader, writer := o.pipe()
 	pipe := o.adopt(reader)
