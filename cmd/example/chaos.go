@@ -56,6 +56,11 @@ func chaosCommand(g *globals) *cobra.Command {
 			if err := o.check(); err != nil {
 				return err
 			}
+			for _, name := range [...]string{"seeds", "shrink"} {
+				if !o.sim && cmd.Flags().Changed(name) {
+					return fmt.Errorf("--%s: is for --sim only", name)
+				}
+			}
 			if o.sim {
 				return runSimulation(cmd.Context(), g, o)
 			}

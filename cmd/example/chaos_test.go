@@ -103,6 +103,7 @@ func TestChaosBadFlags(t *testing.T) {
 		{[]string{"--actors", "0"}, "--actors"},
 		{[]string{"--actors", "4097"}, "--actors"},
 		{[]string{"--policy", "pray"}, "pray"},
+		{[]string{"--seeds", "7"}, "--sim"},
 		{[]string{"--crash-every", "-1ms"}, "--crash-every"},
 		{[]string{"--kill-every", "-1ms"}, "--kill-every"},
 		{[]string{"--enter-errors", "-1"}, "--enter-errors"},
