@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -258,4 +259,48 @@ func TestBackendNames(t *testing.T) {
 	require.Equal(t, actors.BackendPortable, c.Backend)
 	t.Setenv(actors.BackendVariable, "epoll")
 	require.ErrorContains(t, c.ObeyEnvironment(), actors.BackendVariable)
+}
+
+// TestWhatIsNoWork: while no ring can be had there are operations that end all the
+// same. None of them shows that a restart was of use: it is degraded as soon as it
+// would be without them.
+func TestWhatIsNoWork(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		work func(r *rig, q *requester)
+	}{
+		{"cancelled", func(_ *rig, q *requester) { q.cancel(q.send(&messages.Nop{})) }},
+		{"in the lane", func(_ *rig, q *requester) { q.send(&messages.ReadLink{Path: "/none"}) }},
+		{"by the ring owner", func(_ *rig, q *requester) { q.send(&messages.Adopt{File: os.Stdin}) }},
+		{"drained", func(r *rig, _ *requester) { r.ends(r.kernel(1)) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			crash := newCrash()
+			tries, proceed := make(chan struct{}, 64), make(chan struct{})
+			r := newRig(t, crash.option, config(impatient), func(r *rig, c *actors.Config) {
+				c.OpenKernel = func(c actors.Config) (ring.Kernel, error) {
+					if r.refuse.Load() > 0 {
+						tries <- struct{}{}
+						<-proceed // which is closed when the test is over
+					}
+					return r.openKernel(c)
+				}
+				c.RingRetry = time.Hour
+			})
+			t.Cleanup(func() { close(proceed) })
+			degraded := events[*messages.DegradedEvent](r)
+			q, other := r.requester(), r.requester()
+			q.idle(5, time.Hour)
+			r.has(r.kernel(1), 5)
+			r.refuse.Store(1 << 30)
+			crash.now(r, other)
+			for range 3 { // the failures that are granted, and one
+				<-tries
+				test.work(r, q) // it ends before the next
+				proceed <- struct{}{}
+			}
+			degraded()
+			require.True(t, r.inspect().Degraded)
+		})
+	}
 }

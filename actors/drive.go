@@ -369,7 +369,9 @@ func (d *drive) failed(reason any) {
 	d.inHand, d.acting = nil, false
 	d.suspended.Store(true)
 	e.counters.Failures++
-	e.worked.Store(e.counters.Completed) // for the supervisor to judge
+	if e.current != nil && e.current.worked {
+		e.worked.Add(1) // for the supervisor to judge
+	}
 	d.guard(e.afterPanic)
 	e.parties.posted = mail{}
 	if d.stopped.Load() {

@@ -84,7 +84,7 @@ type engine struct {
 	clients   clients
 	flood     flood
 	floodSeen uint64
-	worked    atomic.Uint64 // Completed, as it was at the last failure
+	worked    atomic.Uint64 // failures of a ring that had worked
 	degraded  atomic.Bool   // the supervisor has given up on rings for now
 }
 

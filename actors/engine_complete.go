@@ -63,7 +63,9 @@ func (e *engine) complete(l *link, cqe ring.CQE) {
 	l.operations--
 	p := e.table.Payload(i)
 	e.operationEnded(i, p)
-	e.finish(i, p, u, cqe.Res)
+	if e.finish(i, p, u, cqe.Res) && l == e.current {
+		l.worked = true
+	}
 }
 
 // operationEnded records that an operation's request is no more. Its cancel may
@@ -96,13 +98,14 @@ func (e *engine) laneReap() {
 	}
 }
 
-// finish is the terminal result of an operation's request.
-func (e *engine) finish(i uint32, p *operation, u ring.UserData, res int32) {
+// finish is the terminal result of an operation's request. It reports whether that
+// is the operation's own: it was not asked to stop, and is not issued again.
+func (e *engine) finish(i uint32, p *operation, u ring.UserData, res int32) (own bool) {
 	state := e.table.State(i)
 	if state == ring.Waiting && p.retry(res) {
 		e.table.Completed(u, ring.Retry)
 		e.enqueue(p)
-		return
+		return false
 	}
 	if state == ring.Quarantined || state == ring.Forfeited {
 		e.quarantined--
@@ -113,6 +116,7 @@ func (e *engine) finish(i uint32, p *operation, u ring.UserData, res int32) {
 	}
 	p.res = p.total(res)
 	e.apply(i, e.table.Completed(u, ring.Done))
+	return state == ring.Waiting
 }
 
 // retriesMax bounds how often one operation is issued anew.

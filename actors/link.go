@@ -19,6 +19,8 @@ type link struct {
 	requests   int
 	operations int
 
+	// worked: it has completed an operation with that one's own result.
+	worked   bool
 	draining bool
 	// dead: its enter fails for good. What it has may still complete.
 	dead bool

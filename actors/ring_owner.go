@@ -258,6 +258,8 @@ func (e *engine) broken(r any) {
 	e.logger().Error("ring owner failed beyond a restart", zap.Any("reason", r))
 }
 
-// Worked is how many operations had completed when the ring owner last failed.
-// It may be read at any time.
+// Worked is how often the ring owner has failed on a ring that had completed an
+// operation with that one's own result: only this shows that a ring can be had and
+// works. What was cancelled, what needs no ring, and what an earlier ring still
+// ends goes on in the worst of outages. It may be read at any time.
 func (o *RingOwner) Worked() uint64 { return o.engine.worked.Load() }
