@@ -55,6 +55,7 @@ type drive struct {
 	runner  Worker
 	inHand  any    // the message that is being handled
 	acting  bool   // the actor is, as opposed to the engine by itself
+	called  bool   // by the system, as opposed to a user
 	taken   uint64 // user messages taken so far
 	looks   int    // how often the kernel's backlog kept the runner here for nothing
 	reaped  uint64 // completions seen at the last look
@@ -340,9 +341,9 @@ func (d *drive) handleSystem(m any) {
 		d.suspended.Store(false)
 		d.wakeUp()
 	default:
-		d.inHand, d.acting = m, true
+		d.inHand, d.acting, d.called = m, true, true
 		d.invoker.InvokeSystemMessage(m)
-		d.inHand, d.acting = nil, false
+		d.inHand, d.acting, d.called = nil, false, false
 	}
 }
 
@@ -366,7 +367,7 @@ func (d *drive) invoke(m any) {
 func (d *drive) failed(reason any) {
 	e := d.engine
 	m, alone := d.inHand, d.stopped.Load() || d.suspended.Load() && !d.acting
-	d.inHand, d.acting = nil, false
+	d.inHand, d.acting, d.called = nil, false, false
 	d.suspended.Store(true)
 	e.counters.Failures++
 	if e.current != nil && e.current.worked {

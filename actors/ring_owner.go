@@ -114,6 +114,20 @@ func (o *ringOwner) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *messages.Submit, *messages.SubmitBatch:
 		e.receive(m, ctx.Sender())
+	case *actor.Started, *actor.Restarting, *actor.Stopping, *actor.Stopped, *actor.Terminated:
+		// protoactor delivers them as it does what users send: an actor that
+		// forwards all that it gets has sent its own.
+		if e.drive.called {
+			e.live(ctx)
+		}
+	default:
+		e.receive(m, ctx.Sender())
+	}
+}
+
+// live handles what happens to the actor, and to those that it watches.
+func (e *engine) live(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		e.self = ctx.Self()
 		e.started()
@@ -127,8 +141,6 @@ func (o *ringOwner) Receive(ctx actor.Context) {
 		e.lifecycle(FailStopped, e.unwatchAll)
 	case *actor.Terminated:
 		e.terminated(m.Who)
-	default:
-		e.receive(m, ctx.Sender())
 	}
 }
 
@@ -188,7 +200,7 @@ func (e *engine) receiveControl(message any, sender *actor.PID) {
 			e.system.Root.Stop(e.self)
 		}
 		return
-	case actor.SystemMessage, actor.AutoReceiveMessage:
+	case actor.SystemMessage, actor.AutoReceiveMessage, actor.AutoRespond: // protoactor's own
 		return
 	}
 	e.strangeBecause(sender, because(message))

@@ -29,9 +29,8 @@ type supervisor struct {
 var _ actor.SupervisorStrategy = (*supervisor)(nil)
 
 func newProps(owner *actors.RingOwner, config actors.Config) *actor.Props {
-	return actor.PropsFromProducer(func() actor.Actor {
-		return &supervisor{owner: owner, config: config}
-	}, config.PropsOptions...)
+	producer := func() actor.Actor { return &supervisor{owner: owner, config: config} }
+	return actor.PropsFromProducer(producer, append([]actor.PropsOption{actor.WithMailbox(newMailbox)}, config.PropsOptions...)...)
 }
 
 // restartNow ends a back-off, and tryRing the wait for the next try.
