@@ -17,6 +17,14 @@ func pidOf(s *supervisor.Subsystem) *actor.PID {
 	return actor.NewPID(s.PID().Address, strings.TrimSuffix(s.PID().Id, "/ring-owner"))
 }
 
+// settled waits until the supervisor has taken all that was sent to it.
+func (b *bench) settled(s *supervisor.Subsystem) {
+	b.t.Helper()
+	answer, err := b.system.Root.RequestFuture(pidOf(s), &actor.Touch{}, patience).Result()
+	require.NoError(b.t, err)
+	require.IsType(b.t, &actor.Touched{}, answer)
+}
+
 // TestLifecycleMessagesFromUsers: what somebody sends to the supervisor has not
 // happened to it.
 func TestLifecycleMessagesFromUsers(t *testing.T) {
@@ -31,9 +39,7 @@ func TestLifecycleMessagesFromUsers(t *testing.T) {
 		b.system.Root.Send(pidOf(s), m)
 	}
 	require.NoError(t, b.system.Root.StopFuture(forwarder).Wait())
-	answer, err := b.system.Root.RequestFuture(pidOf(s), &actor.Touch{}, patience).Result() // it has taken them all
-	require.NoError(t, err)
-	require.IsType(t, &actor.Touched{}, answer)
+	b.settled(s)
 	submit(q, s, 1)
 	k.Complete(k.Next(t, ring.CodeNop).Name, 0, 0)
 	require.NoError(t, expect[*messages.Completion](q).Err)
@@ -43,6 +49,6 @@ func TestLifecycleMessagesFromUsers(t *testing.T) {
 	require.NoError(t, b.system.Root.PoisonFuture(pidOf(s)).Wait()) // which is a user's to send
 	_, ok = supervisor.Get(b.system)
 	require.False(t, ok)
-	_, err = shutDown(t.Context(), s).wait(t)
+	_, err := shutDown(t.Context(), s).wait(t)
 	require.NoError(t, err)
 }

@@ -22,8 +22,10 @@ type supervisor struct {
 	// and worked is how much had been at the last one.
 	barren int
 	worked uint64
-	// trying: a ring is being tried for.
-	trying bool
+	// restart is the alarm that ends a back-off, and try the one for the next try
+	// for a ring, if they are set.
+	restart *alarm
+	try     *alarm
 }
 
 var _ actor.SupervisorStrategy = (*supervisor)(nil)
@@ -33,32 +35,40 @@ func newProps(owner *actors.RingOwner, config actors.Config) *actor.Props {
 	return actor.PropsFromProducer(producer, append([]actor.PropsOption{actor.WithMailbox(newMailbox)}, config.PropsOptions...)...)
 }
 
-// restartNow ends a back-off, and tryRing the wait for the next try.
-type (
-	restartNow struct{}
-	tryRing    struct{}
-)
+// alarm is what the supervisor sends itself at some later time. It counts only
+// for the one who has set it, as long as it has: by then the name may be another's.
+type alarm struct{ timer actors.Timer }
 
 // IgnoreDeadLetterLogging: the supervisor may have stopped meanwhile.
-func (*restartNow) IgnoreDeadLetterLogging() {}
-
-// IgnoreDeadLetterLogging as well.
-func (*tryRing) IgnoreDeadLetterLogging() {}
+func (*alarm) IgnoreDeadLetterLogging() {}
 
 // Receive implements actor.Actor.
 func (s *supervisor) Receive(ctx actor.Context) {
-	switch ctx.Message().(type) {
+	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		s.start(ctx)
+	case *actor.Stopping, *actor.Restarting:
+		s.unset(&s.restart)
+		s.unset(&s.try)
 	case *actor.Terminated:
 		// Somebody stopped the ring owner: without it there is no subsystem, and
 		// the name becomes free.
 		ctx.Stop(ctx.Self())
-	case *restartNow:
+	case *alarm:
+		s.rings(m, ctx)
+	}
+}
+
+// rings is for an alarm whose time has come.
+func (s *supervisor) rings(a *alarm, ctx actor.Context) {
+	switch a {
+	case s.restart:
+		s.restart = nil
 		if family, ok := ctx.(actor.Supervisor); ok {
 			family.RestartChildren(s.child)
 		}
-	case *tryRing:
+	case s.try:
+		s.try = nil
 		s.tryRing(ctx.ActorSystem())
 	}
 }
@@ -89,9 +99,10 @@ func (s *supervisor) HandleFailure(system *actor.ActorSystem, family actor.Super
 		news = append(news, &messages.DegradedEvent{Owner: child, Reason: reason})
 	}
 	if delay == 0 {
+		s.unset(&s.restart)
 		family.RestartChildren(child)
 	} else {
-		s.sendLater(system, delay, &restartNow{})
+		s.set(&s.restart, system, delay)
 	}
 	s.tell(system, news)
 }
@@ -133,24 +144,31 @@ func (s *supervisor) jitter(d time.Duration) time.Duration {
 // degrade has the ring owner go on without a ring, from its next start on.
 func (s *supervisor) degrade(system *actor.ActorSystem) {
 	s.owner.Degrade()
-	if !s.trying {
-		s.trying = true
-		s.sendLater(system, s.jitter(s.config.RingRetry), &tryRing{})
-	}
+	s.set(&s.try, system, s.jitter(s.config.RingRetry))
 }
 
 // tryRing has a degraded ring owner try for a ring, until it has one. If that
 // fails as those before, it will be degraded again.
 func (s *supervisor) tryRing(system *actor.ActorSystem) {
 	if !s.owner.Degraded() {
-		s.trying = false
 		s.barren = 0
 		return
 	}
 	s.owner.Restore(s.child)
-	s.sendLater(system, s.jitter(s.config.RingRetry), &tryRing{})
+	s.set(&s.try, system, s.jitter(s.config.RingRetry))
 }
 
-func (s *supervisor) sendLater(system *actor.ActorSystem, after time.Duration, message any) {
-	s.config.Crew.AfterFunc(after, func() { system.Root.Send(s.self, message) })
+// set sets an alarm, in place of what it was set to before.
+func (s *supervisor) set(which **alarm, system *actor.ActorSystem, after time.Duration) {
+	s.unset(which)
+	a := &alarm{}
+	a.timer = s.config.Crew.AfterFunc(after, func() { system.Root.Send(s.self, a) })
+	*which = a
+}
+
+func (s *supervisor) unset(which **alarm) {
+	if *which != nil {
+		(*which).timer.Stop()
+		*which = nil
+	}
 }
