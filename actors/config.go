@@ -68,7 +68,7 @@ type Config struct {
 	// BackOffFirst and BackOffLast bound how long a restart waits after failures
 	// that achieved nothing: it doubles from one to the other, with jitter.
 	// After RestartLimit of them the subsystem is degraded, and tries for a ring
-	// every RingRetry.
+	// every RingRetry, or later if the rings that it gets fail at once.
 	BackOffFirst, BackOffLast time.Duration
 	RestartLimit              int
 	RingRetry                 time.Duration

@@ -23,7 +23,9 @@
 // After too many restarts that achieved nothing ([WithRestartLimit]) the
 // subsystem is degraded: it goes on without a ring, through the portable backend
 // unless that is forbidden ([WithBackend]), and tries for a ring again every few
-// seconds. It is never given up.
+// seconds. A ring that fails again before it has performed anything is given up at
+// once, and the next one is tried for later: after twice the time each, up to a
+// bound. It is never given up altogether.
 //
 // Each transition is logged once, and published on the system's EventStream: see
 // messages.OwnerFailedEvent and the events beside it.

@@ -77,7 +77,9 @@ func WithBackOff(first, last time.Duration) Option {
 
 // WithRestartLimit is after how many failures in a row that achieved nothing
 // the subsystem is degraded (see messages.DegradedEvent), and how often it tries
-// for a ring then. The defaults are 12, some five seconds, and five seconds.
+// for a ring then. The defaults are 12, some five seconds, and five seconds. After
+// a ring that could be opened, and failed before it had performed anything, the
+// next try is later: twice as long each time, up to 64 times as long.
 func WithRestartLimit(n int, retry time.Duration) Option {
 	return func(c *actors.Config) { c.RestartLimit, c.RingRetry = n, retry }
 }

@@ -12,7 +12,9 @@ import (
 // supervisor is the actor between the user's and the ring owner. It spawns the
 // ring owner, and restarts it when it fails: at once if it had worked since it
 // started, later and later if it had not. When that has gone on for too long it
-// has the ring owner do without a ring, and try for one now and then.
+// has the ring owner do without a ring, and try for one now and then. A ring that
+// comes of this and fails before it has worked is given up at once: everybody waits
+// as long as it is tried. So the next try is later, too.
 type supervisor struct {
 	owner  *actors.RingOwner
 	config actors.Config
@@ -22,6 +24,10 @@ type supervisor struct {
 	// and worked is how much had been at the last one.
 	barren int
 	worked uint64
+	// probation: no ring has worked since the last time that there was none to be
+	// had. retry is how long it is then until the next try.
+	probation bool
+	retry     time.Duration
 	// restart is the alarm that ends a back-off, and try the one for the next try
 	// for a ring, if they are set.
 	restart *alarm
@@ -31,7 +37,7 @@ type supervisor struct {
 var _ actor.SupervisorStrategy = (*supervisor)(nil)
 
 func newProps(owner *actors.RingOwner, config actors.Config) *actor.Props {
-	producer := func() actor.Actor { return &supervisor{owner: owner, config: config} }
+	producer := func() actor.Actor { return &supervisor{owner: owner, config: config, retry: config.RingRetry} }
 	return actor.PropsFromProducer(producer, append([]actor.PropsOption{actor.WithMailbox(newMailbox)}, config.PropsOptions...)...)
 }
 
@@ -90,11 +96,15 @@ func (s *supervisor) start(ctx actor.Context) {
 // the supervisor's own turn.
 func (s *supervisor) HandleFailure(system *actor.ActorSystem, family actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
 	delay := s.delay()
+	degrade := s.barren > 0 && (s.probation || s.barren > s.config.RestartLimit) && !s.owner.Degraded()
+	if degrade {
+		delay = 0 // what serves without a ring need not wait
+	}
 	news := []any{
 		&actor.SupervisorEvent{Child: child, Reason: reason, Directive: actor.RestartDirective},
 		&messages.OwnerFailedEvent{Owner: child, Reason: reason, Barren: s.barren, RestartIn: delay},
 	}
-	if s.barren > s.config.RestartLimit && !s.owner.Degraded() {
+	if degrade {
 		s.degrade(system)
 		news = append(news, &messages.DegradedEvent{Owner: child, Reason: reason})
 	}
@@ -123,6 +133,9 @@ func (s *supervisor) delay() time.Duration {
 	worked := s.owner.Worked()
 	if worked != s.worked {
 		s.worked, s.barren = worked, 0
+		if !s.owner.Degraded() { // it was a ring, not the fallback
+			s.probation, s.retry = false, s.config.RingRetry
+		}
 		return 0
 	}
 	if s.barren++; s.barren == 1 {
@@ -141,21 +154,26 @@ func (s *supervisor) jitter(d time.Duration) time.Duration {
 	return d - time.Duration(s.config.Crew.Random()%uint64(d/2+1))
 }
 
+// retryMost is how many times RingRetry the wait for the next try may become.
+const retryMost = 64
+
 // degrade has the ring owner go on without a ring, from its next start on.
 func (s *supervisor) degrade(system *actor.ActorSystem) {
 	s.owner.Degrade()
-	s.set(&s.try, system, s.jitter(s.config.RingRetry))
+	if s.probation {
+		s.retry = min(2*s.retry, retryMost*s.config.RingRetry)
+	}
+	s.probation, s.barren = true, 0
+	s.set(&s.try, system, s.jitter(s.retry))
 }
 
-// tryRing has a degraded ring owner try for a ring, until it has one. If that
-// fails as those before, it will be degraded again.
+// tryRing has a degraded ring owner try for a ring, until it has one. One that is
+// not to be had costs nobody anything: the next try is as soon.
 func (s *supervisor) tryRing(system *actor.ActorSystem) {
-	if !s.owner.Degraded() {
-		s.barren = 0
-		return
+	if s.owner.Degraded() {
+		s.owner.Restore(s.child)
+		s.set(&s.try, system, s.jitter(s.retry))
 	}
-	s.owner.Restore(s.child)
-	s.set(&s.try, system, s.jitter(s.config.RingRetry))
 }
 
 // set sets an alarm, in place of what it was set to before.
