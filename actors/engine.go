@@ -22,7 +22,7 @@ type engine struct {
 	lane   *lane
 	crew   Crew
 	house  household
-	herald herald
+	herald *Herald
 
 	table   *ring.Table[operation]
 	ids     idIndex
@@ -129,8 +129,8 @@ func newEngine(config Config, system *actor.ActorSystem, d *drive) *engine {
 	e.table.Observe = config.Observe
 	e.lane = newLane(config.Host, config.BlockingWorkers, 1<<30, d.wake)
 	e.house = household{crew: config.Crew, empty: e.vanish}
-	e.house.enter() // the engine itself
-	e.herald = herald{house: &e.house, system: system, logger: config.Logger}
+	e.house.enter() // the engine itself, which has not left when there is news
+	e.herald = NewHerald(system, config.Logger, e.house.run)
 	return e
 }
 

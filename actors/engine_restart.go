@@ -83,7 +83,7 @@ func (e *engine) serveWith(kernel ring.Kernel, backend string) {
 	l := e.linkTo(kernel)
 	e.current, e.backend, e.stranded = l, backend, false
 	e.helpOut(kernel)
-	e.herald.announce(&messages.RingOpenedEvent{Owner: e.self, Epoch: l.epoch, Backend: backend, Missing: e.missing, Why: e.failure})
+	e.herald.Announce(&messages.RingOpenedEvent{Owner: e.self, Epoch: l.epoch, Backend: backend, Missing: e.missing, Why: e.failure})
 }
 
 func (e *engine) linkTo(kernel ring.Kernel) *link {
@@ -168,7 +168,7 @@ func (e *engine) restore() {
 	e.degraded.Store(false)
 	e.failure, e.ringless = nil, false
 	e.serveWith(kernel, preferred.name)
-	e.herald.announce(&messages.RestoredEvent{Owner: e.self, Epoch: e.epoch})
+	e.herald.Announce(&messages.RestoredEvent{Owner: e.self, Epoch: e.epoch})
 }
 
 // fence takes the current ring out of service: what its kernel has not
@@ -193,7 +193,7 @@ func (e *engine) fence(restart bool) {
 			e.cancelLink(l)
 		}
 	}
-	e.herald.announce(&messages.RingFencedEvent{Owner: e.self, Epoch: l.epoch, InFlight: l.operations})
+	e.herald.Announce(&messages.RingFencedEvent{Owner: e.self, Epoch: l.epoch, InFlight: l.operations})
 }
 
 // timeLink gives a ring that is being drained so much time.
@@ -314,10 +314,10 @@ func (e *engine) forfeit(l *link) {
 		}
 	})
 	if e.quarantined > before {
-		e.herald.announce(&messages.OutcomeUnknownEvent{Owner: e.self, Epoch: l.epoch, Operations: e.quarantined - before})
+		e.herald.Announce(&messages.OutcomeUnknownEvent{Owner: e.self, Epoch: l.epoch, Operations: e.quarantined - before})
 	}
 	if limit := e.config.QuarantineMax; before < limit && e.quarantined >= limit {
-		e.herald.announce(&messages.QuarantineFullEvent{Owner: e.self, Operations: e.quarantined})
+		e.herald.Announce(&messages.QuarantineFullEvent{Owner: e.self, Operations: e.quarantined})
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 func (e *engine) beginStop(cancel bool) {
 	if e.closing == serving {
 		e.closing = finishing
-		e.herald.announce(&messages.StoppingEvent{Owner: e.self, InFlight: e.open()})
+		e.herald.Announce(&messages.StoppingEvent{Owner: e.self, InFlight: e.open()})
 	}
 	if !cancel || e.closing >= cancelling {
 		return
@@ -69,7 +69,7 @@ func (e *engine) becomeStopped() {
 	e.fence(false)
 	e.fenceAside()
 	e.final.Store(final)
-	e.herald.announce(&messages.StoppedEvent{Owner: e.self, Counters: final.Counters})
+	e.herald.Announce(&messages.StoppedEvent{Owner: e.self, Counters: final.Counters})
 	e.clients.end() // before the next one under this name can be called
 	close(e.answered)
 	for _, l := range e.links {
@@ -92,7 +92,7 @@ func (e *engine) closeDrained() {
 			continue
 		case l.draining && l.requests == 0:
 			e.closeLink(l)
-			e.herald.announce(&messages.RingClosedEvent{Owner: e.self, Epoch: l.epoch})
+			e.herald.Announce(&messages.RingClosedEvent{Owner: e.self, Epoch: l.epoch})
 			continue
 		}
 		kept = append(kept, l)

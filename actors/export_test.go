@@ -108,3 +108,6 @@ const (
 	CopyBound      = copyBound
 	CopyBoundBatch = copyBoundBatch
 )
+
+// NewsBound is how many events wait to be told.
+const NewsBound = newsBound

@@ -10,49 +10,66 @@ import (
 	"github.com/ringmaster-io/ringmaster/messages"
 )
 
-// herald tells the world what happens to the engine, in order, from a goroutine
-// of its own: loggers and subscribers are other people's code, and may block.
-type herald struct {
-	house  *household
+// Herald tells the world what happens, in order, from a goroutine of its own:
+// loggers and subscribers are other people's code, and may block. What waits for
+// them is bounded.
+type Herald struct {
 	system *actor.ActorSystem
 	logger *zap.Logger
+	run    func(func())
 
 	mu      sync.Mutex
-	waiting []fmt.Stringer
+	waiting []any
+	dropped uint64 // since it was last told
 	running bool
 }
 
-// announce leaves an event to be told. The engine has not vanished yet.
-func (h *herald) announce(event fmt.Stringer) {
+// newsBound is how many events wait to be told. What comes then is dropped: the
+// oldest say how it began, and how it is now, an Inspect.
+const newsBound = 1024
+
+// NewHerald makes a herald that has its goroutine from run, for as long as there is
+// news.
+func NewHerald(system *actor.ActorSystem, logger *zap.Logger, run func(func())) *Herald {
+	return &Herald{system: system, logger: logger, run: run}
+}
+
+// Announce leaves events to be told.
+func (h *Herald) Announce(events ...any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.waiting = append(h.waiting, event)
+	room := min(len(events), newsBound-len(h.waiting))
+	h.waiting = append(h.waiting, events[:room]...)
+	h.dropped += uint64(len(events) - room)
 	if !h.running {
 		h.running = true
-		h.house.run(h.tell)
+		h.run(h.tell)
 	}
 }
 
-func (h *herald) tell() {
+func (h *Herald) tell() {
 	for {
 		h.mu.Lock()
-		batch := h.waiting
-		h.waiting = nil
+		batch, dropped := h.waiting, h.dropped
+		h.waiting, h.dropped = nil, 0
 		h.running = len(batch) > 0
 		h.mu.Unlock()
 		if len(batch) == 0 {
 			return
 		}
 		for _, event := range batch {
-			Publish(h.system, h.logger, event)
+			publish(h.system, h.logger, event)
+		}
+		if dropped > 0 { // they came after those
+			h.logger.Error("events dropped: a logger or a subscriber of the event stream is slow or blocks", zap.Uint64("events", dropped))
 		}
 	}
 }
 
-// Publish publishes an event on the EventStream, and logs it if it is one of the
+// publish publishes an event on the EventStream, and logs it if it is one of the
 // subsystem's. A subscriber that panics is logged, and stops nobody else's news
-// but this. It runs other people's code: it is for a goroutine that may wait.
-func Publish(system *actor.ActorSystem, logger *zap.Logger, event any) {
+// but this.
+func publish(system *actor.ActorSystem, logger *zap.Logger, event any) {
 	defer func() {
 		if r := recover(); r != nil {
 			logger.Error("subscriber of the event stream failed", zap.Any("subscriber_panic", r), zap.Any("event", event))

@@ -89,5 +89,5 @@ func (e *engine) bury(l *link) {
 			e.finish(i, p, u, -int32(unix.ECANCELED))
 		}
 	})
-	e.herald.announce(&messages.RingClosedEvent{Owner: e.self, Epoch: l.epoch})
+	e.herald.Announce(&messages.RingClosedEvent{Owner: e.self, Epoch: l.epoch})
 }

@@ -10,7 +10,8 @@ import (
 // What happens to a subsystem is published on its actor system's EventStream,
 // each in the order in which it happened, and logged. Owner is the ring owner's
 // address in all of them. The EventStream calls its subscribers one after the
-// other: one that blocks holds up the news, and no I/O.
+// other: one that blocks holds up the news, and no I/O. What comes when a thousand
+// events wait is dropped, which is logged.
 
 // RingOpenedEvent says that a backend serves from now on.
 type RingOpenedEvent struct {

@@ -48,3 +48,57 @@ func TestSubscribersThatFail(t *testing.T) {
 	_, err := shutDown(t.Context(), s).wait(t)
 	require.NoError(t, err)
 }
+
+// staff counts the goroutines of a crew.
+type staff struct {
+	actors.Crew
+	atWork atomic.Int32
+}
+
+// Go implements actors.Crew.
+func (s *staff) Go(f func()) {
+	s.atWork.Add(1)
+	s.Crew.Go(func() {
+		defer s.atWork.Add(-1)
+		f()
+	})
+}
+
+// TestSubscriberThatBlocks costs one goroutine, however often the ring owner fails;
+// and when it goes on it is told everything, in order.
+func TestSubscriberThatBlocks(t *testing.T) {
+	const failures = 40
+	b := newBench(t)
+	gate, told := make(chan struct{}), make(chan int, failures)
+	subscription := b.system.EventStream.Subscribe(func(event any) {
+		if event, ok := event.(*messages.OwnerFailedEvent); ok {
+			<-gate
+			told <- event.Barren
+		}
+	})
+	defer b.system.EventStream.Unsubscribe(subscription)
+	crew := &staff{Crew: actors.NewCrew()}
+	s, _ := b.start(
+		supervisor.WithBackOff(1, 1), supervisor.WithRestartLimit(2*failures, patience),
+		supervisor.WithFailpoint(func(point actors.Failpoint, _ int) {
+			if point == actors.FailTaken {
+				panic("injected")
+			}
+		}),
+		func(c *actors.Config) { c.Crew = crew },
+	)
+	q := b.requester()
+	before := crew.atWork.Load()
+	for n := range failures {
+		submit(q, s, uint64(n))
+		expect[*messages.Refused](q)
+		<-b.opened
+	}
+	b.until("only one waits at the gate", func() bool { return crew.atWork.Load() <= before+1 })
+	close(gate)
+	for n := range failures {
+		require.Equal(t, n+1, <-told)
+	}
+	_, err := shutDown(t.Context(), s).wait(t)
+	require.NoError(t, err)
+}

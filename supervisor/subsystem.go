@@ -98,7 +98,7 @@ func start(system *actor.ActorSystem, options []Option, spawn func(*actor.Props)
 		return nil, err
 	}
 	owner := actors.NewRingOwner(system, config)
-	pid, err := spawn(newProps(owner, config))
+	pid, err := spawn(newProps(system, owner, config))
 	if errors.Is(err, actor.ErrNameExists) {
 		return nil, ErrRunning
 	}

@@ -18,6 +18,7 @@ import (
 type supervisor struct {
 	owner  *actors.RingOwner
 	config actors.Config
+	herald *actors.Herald
 	self   *actor.PID
 	child  *actor.PID
 	// barren counts the restarts in a row after which nothing was achieved,
@@ -36,8 +37,11 @@ type supervisor struct {
 
 var _ actor.SupervisorStrategy = (*supervisor)(nil)
 
-func newProps(owner *actors.RingOwner, config actors.Config) *actor.Props {
-	producer := func() actor.Actor { return &supervisor{owner: owner, config: config, retry: config.RingRetry} }
+func newProps(system *actor.ActorSystem, owner *actors.RingOwner, config actors.Config) *actor.Props {
+	herald := actors.NewHerald(system, config.Logger, config.Crew.Go)
+	producer := func() actor.Actor {
+		return &supervisor{owner: owner, config: config, herald: herald, retry: config.RingRetry}
+	}
 	return actor.PropsFromProducer(producer, append([]actor.PropsOption{actor.WithMailbox(newMailbox)}, config.PropsOptions...)...)
 }
 
@@ -114,17 +118,7 @@ func (s *supervisor) HandleFailure(system *actor.ActorSystem, family actor.Super
 	} else {
 		s.set(&s.restart, system, delay)
 	}
-	s.tell(system, news)
-}
-
-// tell publishes what has happened, from a goroutine of its own: subscribers and
-// loggers are other people's code, which may block or panic.
-func (s *supervisor) tell(system *actor.ActorSystem, news []any) {
-	s.config.Crew.Go(func() {
-		for _, event := range news {
-			actors.Publish(system, s.config.Logger, event)
-		}
-	})
+	s.herald.Announce(news...)
 }
 
 // delay is how long a restart is to wait: not at all for a ring owner that has
