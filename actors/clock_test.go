@@ -15,6 +15,7 @@ type clock struct {
 	ahead atomic.Int64 // of the real time
 
 	looks chan func() // of the watchdog, if it is the test's
+	feeds chan func() // those for whom there is little room
 }
 
 // quickly is a limit that is over in some milliseconds by the clock of the crew.
@@ -25,7 +26,9 @@ const quickly = patience - 1
 // watchEvery is how often the watchdog looks when it is the test's.
 const watchEvery = patience - 2
 
-func newClock() *clock { return &clock{Crew: actors.NewCrew(), looks: make(chan func(), 1)} }
+func newClock() *clock {
+	return &clock{Crew: actors.NewCrew(), looks: make(chan func(), 1), feeds: make(chan func(), 1)}
+}
 
 // Now implements actors.Crew.
 func (c *clock) Now() time.Time { return c.Crew.Now().Add(time.Duration(c.ahead.Load())) }
@@ -41,9 +44,21 @@ func (c *clock) AfterFunc(d time.Duration, f func()) actors.Timer {
 	case watchEvery:
 		c.looks <- f // there is one at a time
 		return nil   // which nobody stops
+	case actors.FeedAfter:
+		c.feeds <- f // likewise
+		return idleTimer{}
 	}
 	return c.Crew.AfterFunc(d, f)
 }
 
 // look has the watchdog look. What is under way then and at its next look hangs.
 func (c *clock) look() { (<-c.looks)() }
+
+// feed has those told who have waited for long for the little room that there is.
+func (c *clock) feed() { (<-c.feeds)() }
+
+// idleTimer is one that is the test's.
+type idleTimer struct{}
+
+// Stop implements actors.Timer.
+func (idleTimer) Stop() bool { return true }

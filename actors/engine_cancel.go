@@ -346,6 +346,7 @@ func (e *engine) unwatch(p *party) {
 // end closes a party's handles and has it submit nothing more.
 func (e *engine) end(p *party) {
 	p.gone = true
+	e.sate(p)
 	for p.files != nil {
 		e.closeFile(p.files)
 	}

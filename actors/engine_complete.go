@@ -347,8 +347,8 @@ func (e *engine) unlink(i uint32, p *operation) {
 	if p.seq != 0 {
 		e.idRemove(i)
 	}
-	if owner.wantsReady && owner.open <= e.allowance()*3/4 {
-		owner.wantsReady, owner.fed = false, true
+	if owner.wantsReady && owner.open <= e.config.OwnerQuota*3/4 {
+		owner.wantsReady = false
 		owner.send(&messages.Ready{})
 	}
 	e.unuse(owner)

@@ -124,7 +124,6 @@ func (e *engine) check(m *messages.Submit, owner *party) error {
 		return messages.ErrOverloaded
 	case !fair(e.table.Live(), e.accepts(), owner.open):
 		e.starve(owner)
-		owner.wantsReady = owner.lasting
 		return messages.ErrOverloaded
 	case owner.open >= e.config.OwnerQuota:
 		owner.wantsReady = owner.lasting // a future must not be sent two messages
@@ -245,42 +244,6 @@ func (e *engine) feedFlooded() {
 
 // accepts is how many operations are accepted at once.
 func (e *engine) accepts() int { return e.config.InFlight + e.config.Queue }
-
-// allowance is how many operations an owner may have open as things are.
-func (e *engine) allowance() int {
-	if all := e.accepts(); !fair(e.table.Live(), all, e.config.OwnerQuota) {
-		return few(all)
-	}
-	return e.config.OwnerQuota
-}
-
-// starve remembers whom to tell when there is room again.
-func (e *engine) starve(owner *party) {
-	owner.fed = false
-	if !owner.starved && owner.lasting { // a future must not be sent two messages
-		owner.starved = true
-		owner.uses++
-		e.starved = append(e.starved, owner)
-	}
-}
-
-// feed tells those who were refused that there is room again.
-func (e *engine) feed() {
-	e.feedFlooded()
-	if len(e.starved) == 0 || e.table.Live() > anyones(e.accepts())*3/4 {
-		return
-	}
-	starved := e.starved
-	e.starved = nil
-	for _, p := range starved {
-		p.starved = false
-		if !p.fed {
-			p.wantsReady = p.wantsReady && p.open > e.allowance()*3/4
-			p.send(&messages.Ready{})
-		}
-		e.unuse(p)
-	}
-}
 
 // watch has the owner's death told, if it is an actor and is not watched yet.
 func (e *engine) watch(p *party) {

@@ -54,7 +54,7 @@ func (g *Glass) Look() Picture {
 		Ready:       e.ready.length,
 		Pinned:      e.pinned.length,
 		Due:         e.due.length,
-		Starved:     len(e.starved),
+		Starved:     e.hunger.owners.Len(),
 		Links:       len(e.links),
 		Quarantined: e.quarantined,
 		Open:        e.open(),
@@ -101,6 +101,9 @@ const RetriesMax = retriesMax
 
 // DeviceBound is how many operations of one device are issued at a time.
 const DeviceBound = deviceBound
+
+// FeedAfter is for how long one is not told of a little room.
+const FeedAfter = feedAfter
 
 // CopyBound is how much a burst may copy on its poster's stack, and CopyBoundBatch
 // one that is a batch.

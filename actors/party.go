@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"container/list"
 	"reflect"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -41,8 +42,7 @@ type party struct {
 	lastSeq    [2]uint64              // greatest Seq seen, of each half of the range
 	batch      []*messages.Completion // answers that are to travel together
 	wantsReady bool                   // was refused for its quota
-	starved    bool                   // was refused for want of room
-	fed        bool                   // has been told of room since
+	starved    *list.Element          // its place among those refused for want of room
 }
 
 // partyPIDs is how many PIDs a party is cached under. A caller that makes a new

@@ -255,6 +255,95 @@ func TestSlotsAreShared(t *testing.T) {
 	other.silent()
 }
 
+// TestRoomBesideIdle: who holds little is told of a slot that is free, whatever
+// others keep for ever, and each that was refused is told of one.
+func TestRoomBesideIdle(t *testing.T) {
+	const all, anyones = 128, 96
+	r := newRig(t, config(func(c *actors.Config) { c.InFlight, c.Queue = 64, all-64 }))
+	r.requester().idle(anyones, time.Hour)
+	var small []*requester
+	for range all - anyones {
+		s := r.requester()
+		s.idle(1, time.Hour)
+		small = append(small, s)
+	}
+	first, second := r.requester(), r.requester()
+	for _, q := range []*requester{first, second} {
+		q.send(&messages.Nop{})
+		require.ErrorIs(t, expect[*messages.Refused](q).Err, messages.ErrOverloaded)
+	}
+	first.silent()
+	small[0].stop()
+	expect[*messages.Ready](first)
+	r.clock.feed() // there was one slot, which the first does not take
+	expect[*messages.Ready](second)
+	first.silent()
+	require.Zero(t, r.glass.Look().Starved)
+}
+
+// TestRoomForMany: who holds much is told at once if there is plenty of room, and
+// in a while of whatever there is.
+func TestRoomForMany(t *testing.T) {
+	const all, anyones, few = 1024, 768, 8
+	r := newRig(t, config(func(c *actors.Config) { c.InFlight, c.Queue = shareAll, all-shareAll }))
+	greedy, other := r.requester(), r.requester()
+	ids := greedy.idle(anyones-few, time.Hour)
+	free := func(n int) {
+		for _, id := range ids[:n] {
+			greedy.cancel(id)
+			greedy.cancelled(id)
+		}
+		ids = ids[n:]
+	}
+	refused := func() {
+		other.send(&messages.Nop{})
+		require.ErrorIs(t, expect[*messages.Refused](other).Err, messages.ErrOverloaded)
+	}
+	other.idle(few, time.Hour)
+	refused()
+	free(1)
+	other.silent()
+	r.clock.feed()
+	expect[*messages.Ready](other)
+	other.idle(1, time.Hour)
+	refused()
+	free(anyones / 8)
+	expect[*messages.Ready](other)
+	other.silent()
+}
+
+// TestStarvedToDeath: owners that were refused, and have gone, leave nothing behind.
+func TestStarvedToDeath(t *testing.T) {
+	const all, anyones = 128, 96
+	r := newRig(t, config(func(c *actors.Config) { c.InFlight, c.Queue = 64, all-64 }))
+	r.requester().idle(anyones, time.Hour)
+	for range 3 {
+		s := r.requester()
+		s.idle(1, time.Hour)
+		s.send(&messages.Nop{})
+		require.ErrorIs(t, expect[*messages.Refused](s).Err, messages.ErrOverloaded)
+		require.Equal(t, 1, r.glass.Look().Starved)
+		s.stop()
+		r.until("it is gone", func() bool { return r.glass.Look().Live == anyones })
+		p := r.glass.Look()
+		require.Zero(t, p.Starved)
+		require.Equal(t, 1, p.Parties)
+	}
+}
+
+// TestStarvedFromBirth: nor do those of which nothing was ever accepted.
+func TestStarvedFromBirth(t *testing.T) {
+	r := newRig(t, config(func(c *actors.Config) { c.InFlight, c.Queue = 4, 0 }))
+	r.requester().idle(3, time.Hour)
+	r.requester().idle(1, time.Hour)
+	s := r.requester()
+	s.send(&messages.Nop{})
+	require.ErrorIs(t, expect[*messages.Refused](s).Err, messages.ErrOverloaded)
+	require.Equal(t, 1, r.glass.Look().Starved)
+	s.stop()
+	r.until("it is forgotten", func() bool { p := r.glass.Look(); return p.Starved == 0 && p.Parties == 2 })
+}
+
 // readies counts the Readys among what the requester is sent next.
 func (q *requester) readies(among int) (n int) {
 	q.r.t.Helper()
