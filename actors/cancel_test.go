@@ -241,6 +241,33 @@ func TestCancelHandle(t *testing.T) {
 	require.Equal(t, messages.NotFound, expect[*messages.CancelResult](canceller).Outcome)
 }
 
+// TestCancelHandleComesLast: what has ended and is not answered yet when the
+// CancelHandle comes is answered before it.
+func TestCancelHandleComesLast(t *testing.T) {
+	for _, ends := range []func(q *requester, in messages.Handle) messages.OpID{
+		func(q *requester, in messages.Handle) messages.OpID {
+			id := q.send(&messages.Read{Handle: in, Buf: make([]byte, 8)})
+			q.r.system.Root.Send(q.r.pid, &messages.Cancel{ID: id, ReplyTo: q.r.requester().pid})
+			return id
+		},
+		func(q *requester, in messages.Handle) messages.OpID {
+			return q.send(&messages.Give{Handle: in, To: q.pid})
+		},
+	} {
+		r := newRig(t, config(func(c *actors.Config) { c.Inline = false }))
+		q := r.requester()
+		in, _ := q.pipe()
+		var id messages.OpID
+		r.glass.Hold(func() { // so that they are taken in one burst
+			id = ends(q, in)
+			r.system.Root.Send(r.pid, &messages.CancelHandle{Handle: in, ReplyTo: q.pid})
+		})
+		q.completion(id)
+		result := expect[*messages.CancelResult](q)
+		require.Equal(t, messages.CancelResult{Outcome: messages.Cancelled, Count: 1}, *result)
+	}
+}
+
 // TestAbandon: the operation's own answer is dropped, the CancelResult comes
 // when the kernel is done with it.
 func TestAbandon(t *testing.T) {

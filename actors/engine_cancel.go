@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -69,18 +68,14 @@ func (e *engine) operationsOf(owner *party) []uint32 {
 }
 
 // cancelHandle takes a CancelHandle. Its Completions go to the operations' own
-// requesters.
+// requesters. What has ended and is not answered yet is among them, on a handle
+// that is no more as well.
 func (e *engine) cancelHandle(m *messages.CancelHandle, sender *actor.PID) {
 	w := e.waiter(m.ReplyTo, sender, m.Token)
-	f, err := e.handles.Find(m.Handle.ID(), m.Handle.Key())
-	if err != nil && !errors.Is(err, ring.ErrHandleClosed) {
-		e.tell(w)
-		return
-	}
 	var slots []uint32
 	e.table.Each(func(i uint32, state ring.State) {
 		p := e.table.Payload(i)
-		if state != ring.Settling && state != ring.Quarantined && !p.ended && (p.file == f || p.extra != nil && p.extra.file2 == f) {
+		if state != ring.Settling && state != ring.Quarantined && (isOf(p.file, m.Handle) || p.extra != nil && isOf(p.extra.file2, m.Handle)) {
 			slots = append(slots, i)
 		}
 	})

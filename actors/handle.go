@@ -139,6 +139,9 @@ func (e *engine) closeFD(fd int32) {
 // handleOf is the capability for a file.
 func handleOf(f *file) messages.Handle { return messages.NewHandle(f.ID(), f.Key()) }
 
+// isOf reports whether a handle is the capability for a file, which may be closed.
+func isOf(f *file, h messages.Handle) bool { return f != nil && f.ID() == h.ID() && f.Key() == h.Key() }
+
 // parkedIn is the list of its handle in which an operation waits.
 func (p *operation) parkedIn() *queue {
 	if p.isClose() {
