@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -366,6 +367,67 @@ func TestOwnerDiesWithOperationsOfEachKind(t *testing.T) {
 	in2 := r.inspect()
 	require.EqualValues(t, 6, in2.Orphaned)
 	require.Equal(t, in2.Submitted, in2.Completed)
+}
+
+// TestOwnerDiesAndAnotherIsAnswered: whoever else is to be told of a dead owner's
+// operations is told of each. What is in flight, queued or ended is cancelled, a
+// Close goes on, and a descriptor is closed that an operation brings.
+func TestOwnerDiesAndAnotherIsAnswered(t *testing.T) {
+	r := newRig(t, manual, config(func(c *actors.Config) { c.InFlight, c.Inline = 3, false }))
+	owner, other := r.requester(), r.requester()
+	k := r.kernel(1)
+	file, given := owner.regular(), other.regular()
+	send := func(op messages.Op) messages.OpID {
+		return owner.post(&messages.Submit{Op: op, ReplyTo: other.pid})
+	}
+	send(&messages.Open{Path: "/file", Flags: os.O_RDONLY})
+	open := k.Next(t, ring.CodeOpen)
+	write := send(&messages.Write{Handle: file, Buf: []byte("x")})
+	writing := k.Next(t, ring.CodeWrite)
+	closed := send(&messages.Close{Handle: file})
+	send(&messages.Timeout{After: time.Hour})
+	timer := k.Next(t, ring.CodeTimeout)
+	queued := send(&messages.Nop{})
+	owner.send(&messages.Fsync{Handle: given}) // of which nobody else is to be told
+	require.Equal(t, 3, r.inspect().Queued)
+	owner.stop()
+	c := other.completion(queued)
+	require.ErrorIs(t, c.Err, messages.ErrOwner)
+	require.ErrorIs(t, c.Err, unix.ECANCELED)
+	other.silent()
+	fd, isOpen := r.descriptor()
+	k.Complete(open.Name, fd, 0)
+	c = expect[*messages.Completion](other)
+	require.ErrorIs(t, c.Err, messages.ErrOwner)
+	require.True(t, c.Handle.IsZero())
+	r.until("nobody's descriptor is closed", func() bool { return !isOpen() })
+	k.Complete(timer.Name, canceled, 0)
+	require.ErrorIs(t, expect[*messages.Completion](other).Err, messages.ErrOwner)
+	k.Complete(writing.Name, 1, 0)
+	require.Equal(t, 1, other.succeeds(write).N)
+	other.succeeds(closed)
+	require.EqualValues(t, 1, r.inspect().Orphaned)
+	require.NotEmpty(t, k.InFlight(), "its cancels")
+}
+
+// TestOwnerAndHeirDie: nothing is left when nobody is.
+func TestOwnerAndHeirDie(t *testing.T) {
+	r := newRig(t, manual)
+	owner, other := r.requester(), r.requester()
+	k := r.kernel(1)
+	for range 2 {
+		owner.post(&messages.Submit{Op: &messages.Open{Path: "/file", Flags: os.O_RDONLY}, ReplyTo: other.pid})
+	}
+	first, second := k.Next(t, ring.CodeOpen), k.Next(t, ring.CodeOpen)
+	owner.stop()
+	fd, isOpen := r.descriptor()
+	k.Complete(first.Name, fd, 0)
+	expect[*messages.Completion](other)
+	r.until("it is closed", func() bool { return !isOpen() })
+	other.stop()
+	fd, isOpen = r.descriptor()
+	k.Complete(second.Name, fd, 0)
+	r.until("it is closed as well", func() bool { return !isOpen() })
 }
 
 // TestOrphansMemoryIsKept: the buffer and the slot of an orphan are nobody

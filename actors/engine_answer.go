@@ -204,6 +204,8 @@ func (r reason) err() error {
 	switch r {
 	case reasonCancel:
 		return context.Canceled
+	case reasonOwner:
+		return messages.ErrOwner
 	case reasonDeadline:
 		return context.DeadlineExceeded
 	case reasonShutdown:

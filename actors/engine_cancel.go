@@ -309,7 +309,7 @@ func (e *engine) askAgain() {
 // cancelled, its handles closed, and what is queued in its name is refused.
 func (e *engine) terminated(who *actor.PID) {
 	for _, p := range slices.Clone(e.watched[who.Id]) {
-		if process, alive := e.system.ProcessRegistry.Get(p.pid); alive && process == p.process {
+		if e.parties.alive(p) {
 			continue // somebody else's word; the actor lives
 		}
 		e.unwatch(p)
@@ -317,9 +317,22 @@ func (e *engine) terminated(who *actor.PID) {
 		e.parties.forget(p)
 		e.end(p)
 		for _, i := range e.operationsOf(p) {
-			e.orphan(i)
+			e.bereave(i)
 		}
 	}
+}
+
+// bereave is for an operation whose owner has stopped. If somebody else is to be
+// told, and lives, he is told what became of it; a descriptor that it brings is
+// closed, since nobody would own it. Should he stop before it has ended his answer
+// goes nowhere: there is nothing in it that had to be undone.
+func (e *engine) bereave(i uint32) {
+	p := e.table.Payload(i)
+	if p.reply == p.owner || !e.parties.alive(p.reply) {
+		e.orphan(i)
+		return
+	}
+	e.cancelSlot(i, reasonOwner)
 }
 
 // unwatchAll is for the end of the actor: nobody is to tell it anything more.

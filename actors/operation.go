@@ -72,6 +72,7 @@ type reason uint8
 const (
 	reasonNone reason = iota
 	reasonCancel
+	reasonOwner
 	reasonDeadline
 	reasonShutdown
 	reasonRestart

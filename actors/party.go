@@ -163,6 +163,12 @@ func (ps *parties) processOf(pid *actor.PID) (actor.Process, bool) {
 	return process, true
 }
 
+// alive reports whether a party's process is still the one of its name.
+func (ps *parties) alive(p *party) bool {
+	process, ok := ps.system.ProcessRegistry.Get(p.pid)
+	return ok && process == p.process
+}
+
 // meant reports whether a PID is known to mean the same process as when the
 // message in hand was posted.
 func (ps *parties) meant(pid *actor.PID) bool {

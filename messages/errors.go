@@ -38,7 +38,8 @@ var (
 	ErrOverloaded = errors.New("too many operations")
 	// ErrQuota: the owner has too many operations in flight. A Ready follows.
 	ErrQuota = errors.New("too many operations of this owner")
-	// ErrOwner: the owner or the reply address is not a live local process.
+	// ErrOwner: the owner or the reply address is not a live local process. An
+	// operation whose owner stops is cancelled for this reason.
 	ErrOwner = errors.New("no such owner or reply address here")
 	// ErrUnsupported: this kernel cannot do the operation.
 	ErrUnsupported error = wrapped{"not supported by this kernel", errors.ErrUnsupported}

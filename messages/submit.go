@@ -38,7 +38,7 @@ func (id OpID) String() string {
 type Submit struct {
 	Op Op
 	ID OpID
-	// ReplyTo gets the answer. Nil means the owner.
+	// ReplyTo gets the answer, also when the owner has stopped. Nil means the owner.
 	ReplyTo *actor.PID
 	// Token is echoed in the answer.
 	Token any

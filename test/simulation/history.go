@@ -225,7 +225,7 @@ func (h *history) died(r *requester) {
 	for _, t := range h.ledger.tickets {
 		t.byName = t.byName || t.reply == r && t.owner != nil && t.owner.posting
 	}
-	h.ledger.forgive(stopping, func(t *ticket) bool { return t.owner == r || t.reply == r })
+	h.ledger.forgive(stopping, func(t *ticket) bool { return t.reply == r }) // of what is its own somebody else may be told
 	for _, a := range h.ledger.asks {
 		if a.reply == r && !a.told {
 			a.forgiven = stopping
