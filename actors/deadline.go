@@ -2,6 +2,7 @@ package actors
 
 import (
 	"container/heap"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringmaster-io/ringmaster/ring"
@@ -86,4 +87,38 @@ func (e *engine) armTimer(l *link) {
 		l.disarm = append(l.disarm, l.armed)
 	}
 	l.armed, l.armedAt = u, e.heap[0].deadline
+}
+
+// outage is the nearest deadline's timer while there is no ring to have it.
+type outage struct {
+	timer Timer // nil unless one runs
+	at    time.Time
+	due   atomic.Bool
+}
+
+// timeOutage starts that timer, or stops it when a ring has come.
+func (e *engine) timeOutage() {
+	o := &e.outage
+	wanted := e.current == nil && len(e.heap) > 0 && e.closing != gone
+	if o.timer != nil && (!wanted || e.heap[0].deadline.Before(o.at)) {
+		o.timer.Stop()
+		o.timer = nil
+	}
+	if !wanted || o.timer != nil {
+		return
+	}
+	o.at = e.heap[0].deadline
+	o.timer = e.crew.AfterFunc(max(o.at.Sub(e.crew.Now()), 0), func() {
+		o.due.Store(true)
+		e.drive.wake()
+	})
+}
+
+// expireOutage is for deadlines that have come while there was no ring.
+func (e *engine) expireOutage() {
+	if o := &e.outage; o.due.Load() {
+		o.due.Store(false)
+		o.timer = nil
+		e.expire()
+	}
 }

@@ -190,3 +190,48 @@ func TestDeadlineOfAClose(t *testing.T) {
 	q.succeeds(q.by(time.Now().Add(-time.Second), &messages.Close{Handle: handle}))
 	require.False(t, isOpen())
 }
+
+// TestDeadlineWithoutRing: a deadline comes also while there is no ring to have a
+// timer: of what is queued, and of what the last ring has in flight still.
+func TestDeadlineWithoutRing(t *testing.T) {
+	const soon = 20 * time.Millisecond
+	r, q, held, taken := down(t)
+	old := r.kernel(1)
+	far := q.by(time.Now().Add(time.Hour), &messages.Nop{})
+	near := q.by(time.Now().Add(soon), &messages.Nop{}) // nearer than the one that has a timer
+	requireLate(t, q.completion(near))
+	next := q.by(time.Now().Add(soon), &messages.Nop{})
+	requireLate(t, q.completion(next))
+	old.Complete(taken.Name, 0, 0)
+	q.succeeds(held)
+	q.cancel(far)
+	requireCancelled(t, q.cancelled(far))
+	require.Zero(t, r.glass.Look().Deadlines)
+}
+
+// TestDeadlineOfLostRing: what a ring has in flight is asked to stop, although
+// there is no other.
+func TestDeadlineOfLostRing(t *testing.T) {
+	crash := newCrash()
+	r := newRig(t, crash.option, manual, config(func(c *actors.Config) {
+		c.BackOffFirst, c.BackOffLast = time.Hour, time.Hour
+	}))
+	q, other := r.requester(), r.requester()
+	old := r.kernel(1)
+	id := q.by(time.Now().Add(time.Hour), &messages.Nop{})
+	taken := old.Next(t, ring.CodeNop)
+	old.Next(t, ring.CodeTimeout)
+	r.refuse.Store(1 << 30)
+	crash.now(r, other)
+	r.until("it is down", func() bool { return r.inspect().Failures >= 2 })
+	near := q.by(time.Now().Add(100*time.Millisecond), &messages.Nop{}) // whose timer is to be looked at after an hour
+	r.glass.Look()
+	r.clock.pass(time.Hour)
+	requireLate(t, q.completion(near))
+	cancel := old.Next(t, ring.CodeCancel)
+	for cancel.Off != uint64(taken.Name) { // its timer's
+		cancel = old.Next(t, ring.CodeCancel)
+	}
+	old.Complete(taken.Name, canceled, 0)
+	requireLate(t, q.completion(id))
+}

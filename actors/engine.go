@@ -55,6 +55,7 @@ type engine struct {
 	pinned   queue  // may be issued by the pinned thread only
 	due      queue  // have an answer to be sent
 	heap     deadlines
+	outage   outage
 	hunger   hunger   // of those who were refused for want of room
 	batched  []*party // have a batch of answers to be sent
 	readyLen int      // bytes that the ready reads will copy

@@ -13,6 +13,7 @@ import (
 // kernel, reaps, and sends what is due, until there is nothing left to do but
 // wait. On the pinned thread it issues the pinned queue as well.
 func (e *engine) turn(thread *pinnedThread) {
+	e.expireOutage()
 	for again := true; again; {
 		e.unstick()
 		e.exorcise()
@@ -27,6 +28,7 @@ func (e *engine) turn(thread *pinnedThread) {
 	}
 	e.feed()
 	e.settle()
+	e.timeOutage()
 	e.wakePinned()
 }
 

@@ -111,6 +111,9 @@ func (e *engine) becomeGone() {
 	if e.insist.timer != nil {
 		e.insist.timer.Stop()
 	}
+	if e.outage.timer != nil {
+		e.outage.timer.Stop()
+	}
 	if e.hunger.timer != nil {
 		e.hunger.timer.Stop()
 	}
