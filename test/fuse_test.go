@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,20 +20,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hungFS is a mounted file system of two files whose server does not answer
-// until it is told to: the open of one hangs, and the read of the other. It
-// hangs where no cancellation helps, since FUSE has asked the server and waits
-// for it.
+// hungFS is a mounted file system of four files whose server does not answer
+// until it is told to: the open of one hangs, the read of another, every poll of
+// the third, and of the fourth every poll but the first, which says that it is
+// not ready. It hangs where no cancellation helps, since FUSE has asked the
+// server and waits for it.
 //
 // The server is a process of its own, with a bound on its life: one whose
 // requests hang cannot even be killed.
 type hungFS struct {
-	t           *testing.T
-	dir         string
-	cmd         *exec.Cmd
-	orders      io.WriteCloser
-	said        *bufio.Scanner
-	opens, read string // the two files
+	t      *testing.T
+	dir    string
+	cmd    *exec.Cmd
+	orders io.WriteCloser
+	said   *bufio.Scanner
+
+	opens, read, polled, polledLater string // the four files
 }
 
 const hungDirVariable = "RINGMASTER_TEST_MOUNT"
@@ -44,6 +47,7 @@ func mountHungFS(t *testing.T) *hungFS {
 	require.NoError(t, err)
 	dir := t.TempDir()
 	fs := &hungFS{t: t, dir: dir, opens: filepath.Join(dir, "o"), read: filepath.Join(dir, "r")}
+	fs.polled, fs.polledLater = filepath.Join(dir, "p"), filepath.Join(dir, "q")
 	fs.cmd = exec.Command(self)
 	fs.cmd.Env = append(os.Environ(), childVariable+"=fuse", hungDirVariable+"="+dir)
 	fs.cmd.Stderr = os.Stderr
@@ -89,6 +93,8 @@ type fuseServer struct {
 
 	mu   sync.Mutex
 	hung [][]byte // answers that are withheld
+
+	polls int // of the fourth file
 }
 
 // childFuse is the server.
@@ -139,7 +145,8 @@ func (s *fuseServer) serve() {
 const (
 	fuseLookup, fuseForget, fuseGetattr, fuseOpen, fuseRead = 1, 2, 3, 14, 15
 	fuseRelease, fuseInit, fuseInterrupt, fuseBatchForget   = 18, 26, 36, 42
-	fuseNode                                                = 2 // the file that hangs at open; the other is one more
+	fusePoll                                                = 40
+	fuseNode                                                = 2 // the file that hangs at open; the others are the next
 )
 
 func (s *fuseServer) handle(request []byte) {
@@ -150,10 +157,7 @@ func (s *fuseServer) handle(request []byte) {
 	case fuseInit:
 		s.reply(unique, 0, uint32(7), uint32(31), make([]byte, 56))
 	case fuseLookup:
-		found := uint64(fuseNode)
-		if bytes.Equal(request[40:42], []byte("r\x00")) {
-			found++
-		}
+		found := fuseNode + uint64(max(0, strings.Index("orpq", string(request[40:41]))))
 		s.reply(unique, 0, found, uint64(0), uint64(3600), uint64(3600), uint64(0), fuseAttributes(found))
 	case fuseGetattr:
 		s.reply(unique, 0, uint64(3600), uint64(0), fuseAttributes(node))
@@ -166,11 +170,28 @@ func (s *fuseServer) handle(request []byte) {
 		s.hang("open", answer)
 	case fuseRead:
 		s.hang("read", fuseReply(unique, 0, []byte("late")))
+	case fusePoll:
+		s.poll(unique, node)
 	case fuseRelease:
 		s.reply(unique, 0)
 	default:
 		s.reply(unique, -int32(unix.ENOSYS))
 	}
+}
+
+func (s *fuseServer) poll(unique, node uint64) {
+	ready := fuseReply(unique, 0, uint32(unix.POLLIN|unix.POLLOUT), uint32(0))
+	if node < fuseNode+2 {
+		_, _ = unix.Write(s.fd, ready)
+		return
+	}
+	if node == fuseNode+3 {
+		if s.polls++; s.polls == 1 {
+			s.reply(unique, 0, uint32(0), uint32(0))
+			return
+		}
+	}
+	s.hang("poll", ready)
 }
 
 func (s *fuseServer) hang(what string, answer []byte) {

@@ -58,6 +58,46 @@ func TestHungDevice(t *testing.T) {
 	require.Empty(t, openOn(fs.read))
 }
 
+// TestPollOfHungDevice has a device hang when it is asked whether it is ready:
+// the first time, and when it is asked again since it was not. Nobody else is
+// held up, whether he uses the subsystem or not.
+func TestPollOfHungDevice(t *testing.T) {
+	for name, path := range map[string]func(*hungFS) string{
+		"at once": func(fs *hungFS) string { return fs.polled },
+		"later":   func(fs *hungFS) string { return fs.polledLater },
+	} {
+		t.Run(name, func(t *testing.T) {
+			fs := mountHungFS(t)
+			r := start(t)
+			if name == "later" && r.onRing() {
+				t.Skip("a ring does not ask again until it is told of something")
+			}
+			p := r.probe()
+			r.send(p, 1, &messages.Open{Path: path(fs)})
+			file := p.completed(1)
+			require.NoError(t, file.Err)
+			begun := time.Now()
+			r.send(p, 2, &messages.Poll{Handle: file.Handle, Events: messages.Readable})
+			require.Equal(t, "poll", fs.hear())
+			workload(r, 2, 5)
+			reader, writer := r.pipe()
+			_, err := writer.WriteString("x") // these wait on Go's netpoller
+			require.NoError(t, err)
+			_, err = reader.Read(make([]byte, 1))
+			require.NoError(t, err)
+			r.system.Root.Send(r.rm.PID(), &messages.Cancel{ID: messages.OpID{Owner: p.pid, Seq: 2}})
+			workload(r, 2, 5)
+			require.Less(t, time.Since(begun), patience, "all has stood still until the server ended itself")
+			fs.answer()
+			if c := p.completed(2); c.Err != nil {
+				require.ErrorIs(t, c.Err, context.Canceled)
+			}
+			next[*messages.CancelResult](p)
+			p.stop()
+		})
+	}
+}
+
 // TestAwaitOnHungDevice returns only when the device has answered, however
 // long ago the context has ended, and with the true result.
 func TestAwaitOnHungDevice(t *testing.T) {

@@ -3,6 +3,8 @@
 package portable
 
 import (
+	"syscall"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/ringmaster-io/ringmaster/ring"
@@ -85,6 +87,21 @@ func fileMode(fd int32) (uint32, error) {
 	var st unix.Stat_t
 	err := repeat(func() error { return unix.Fstat(int(fd), &st) })
 	return uint32(st.Mode), err
+}
+
+// asksOthers: nothing without a name asks other files whether it is ready.
+func asksOthers(int32) bool { return false }
+
+func newWake() (wake, error) {
+	syscall.ForkLock.RLock() // macOS has no pipe2
+	defer syscall.ForkLock.RUnlock()
+	var fds [2]int
+	if err := unix.Pipe(fds[:]); err != nil {
+		return wake{}, err
+	}
+	unix.CloseOnExec(fds[0])
+	unix.CloseOnExec(fds[1])
+	return wake{int32(fds[0]), int32(fds[1])}, nil
 }
 
 // pollRefused says why poll refuses a descriptor: nil if it is open all the

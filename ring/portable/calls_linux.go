@@ -1,9 +1,12 @@
 package portable
 
 import (
+	"strconv"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/ringmaster-io/ringmaster/ring"
+	"github.com/ringmaster-io/ringmaster/ring/internal/sys"
 )
 
 const (
@@ -93,14 +96,27 @@ func writeV(fd int, bufs [][]byte, off int64) (int, error) {
 
 // fileMode is the type of an open file. It asks no server, which might hang.
 func fileMode(fd int32) (uint32, error) {
-	var st unix.Statx_t
 	if fd < 0 {
 		return 0, unix.EBADF // AT_FDCWD would be the working directory
 	}
-	err := repeat(func() error {
-		return unix.Statx(int(fd), "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE, &st)
-	})
-	return uint32(st.Mode), err
+	mode, err := sys.FileMode(int(fd))
+	for err == unix.EINTR {
+		mode, err = sys.FileMode(int(fd))
+	}
+	return mode, err
+}
+
+// asksOthers reports whether something without a name asks other files whether it
+// is ready: an epoll instance asks those that are in it.
+func asksOthers(fd int32) bool {
+	name := make([]byte, 64)
+	n, err := unix.Readlink("/proc/thread-self/fd/"+strconv.Itoa(int(fd)), name)
+	return err != nil || string(name[:n]) == "anon_inode:[eventpoll]"
+}
+
+func newWake() (wake, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	return wake{int32(fd), int32(fd)}, err
 }
 
 // pollRefused says why poll refuses a descriptor.

@@ -4,7 +4,7 @@
 //
 //   - kernel.go and enter.go are the seam: what is pushed, consumed, and told.
 //   - operation.go is a request that did not end at once; timer.go, stream.go,
-//     watch.go and crew.go are the four things that it may be doing then.
+//     watch.go, crew.go and await.go are the things that it may be doing then.
 //   - epoll_linux.go and pollset.go tell when descriptors are ready.
 //   - calls.go and its platforms' files are the system calls.
 //
@@ -21,10 +21,14 @@
 // What never waits is performed by Enter, on its caller's thread: a Nop, a
 // Cancel, the start of a timer, a transfer that is told not to wait, the first
 // attempt at a stream. What can only be done by waiting in a call goes to a
-// worker (see crew). A stream on which nothing can be moved, and a Poll, wait
-// for readiness; that occupies no thread on Linux, and one for all of them
-// elsewhere. An idle kernel has one parked goroutine on Linux, none elsewhere,
-// and no timer.
+// worker (see crew). A pipe or a socket on which nothing can be moved, and a
+// Poll of one, wait for readiness; that occupies no thread on Linux, and one for
+// all of them elsewhere. An idle kernel has one parked goroutine on Linux, none
+// elsewhere, and no timer.
+//
+// Everything else, terminals among it, is asked whether it is ready by a worker,
+// which waits for it too: a driver or a file system's server may hang when it is
+// asked, and Go's netpoller with it if it has such a file to look into.
 //
 // # Who may call
 //
@@ -44,12 +48,22 @@
 //	                           to do so: the cancel answers EALREADY, however often it
 //	                           is asked, the call goes on to its true result, and its
 //	                           worker and a thread with it.
-//	hung calls                 Options.WorkersMax of them stop everything that needs a
-//	                           worker: path operations, syncs, and transfers on files
-//	                           that may wait. The rest goes on.
+//	waiting for a device       polls of terminals, other devices, files, directories and
+//	                           epoll instances, and reads and writes of such devices,
+//	                           occupy a worker each while they wait, and a descriptor. A
+//	                           cancel answers EALREADY, and wakes them to end with
+//	                           ECANCELED, unless they hang.
+//	hung calls                 Options.WorkersMax of them, and of those that wait for a
+//	                           device, stop everything that needs a worker: path
+//	                           operations, syncs, and transfers on files that may wait.
+//	                           The rest goes on.
 //	a poll                     io_uring's ends when its descriptor is ready, be it for a
 //	                           moment. Here it goes on waiting if somebody who does not
-//	                           use this kernel takes what there was before it is told of.
+//	                           use this kernel takes what there was before it is told
+//	                           of; and, where a worker waits, if anybody does.
+//	polling what tells nobody  a poll of a file that never tells of what it is asked
+//	                           for (most of /proc, for priority data) is refused by
+//	                           io_uring with EINVAL. Here it waits to be cancelled.
 //	closing a descriptor       io_uring lets what waits for its readiness go on. Here it
 //	                           is told of nothing any more, and waits to be cancelled.
 //	opening a FIFO to read     without Async io_uring does not wait for a writer; here

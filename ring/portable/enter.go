@@ -68,11 +68,17 @@ func (k *Kernel) issue(name ring.UserData, r *ring.Request) {
 	case ring.CodeTimeout:
 		k.timeout(name, r)
 	case ring.CodePoll:
+		if r.Async {
+			k.issueWorker(name, r)
+			return
+		}
 		k.issueStream(name, r)
 	case ring.CodeRead, ring.CodeWrite, ring.CodeReadV, ring.CodeWriteV:
 		switch {
 		case r.NoWait && !r.Direct:
 			k.post(name, transferNoWait(r))
+		case r.Off == ring.StreamOffset && r.Async:
+			k.issueWorker(name, r)
 		case r.Off == ring.StreamOffset:
 			k.issueStream(name, r)
 		default:
@@ -103,6 +109,17 @@ func (k *Kernel) issueCall(name ring.UserData, r *ring.Request) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if o := k.begin(name, r); o != nil {
+		k.enqueue(o)
+	}
+}
+
+// issueWorker is for what may wait for readiness, and is not to be tried on this
+// thread: to ask a device whether it is ready may hang.
+func (k *Kernel) issueWorker(name ring.UserData, r *ring.Request) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if o := k.begin(name, r); o != nil {
+		o.route = k.first
 		k.enqueue(o)
 	}
 }

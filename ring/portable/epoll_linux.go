@@ -62,6 +62,12 @@ func (e *epoll) arm(fd int32, events, arming uint32) error {
 	return err
 }
 
+// pollable asks for the removal of what is not there: the kernel first looks
+// whether the file could be.
+func (e *epoll) pollable(fd int32) bool {
+	return unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, int(fd), nil) != unix.EPERM
+}
+
 // disarm may find nothing: the open file is gone.
 func (e *epoll) disarm(fd int32) { _ = unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, int(fd), nil) }
 

@@ -205,6 +205,9 @@ func (k *Kernel) forget() {
 		if o.other != nil {
 			o.other.timerStop()
 		}
+		if o.place == placeAwait {
+			o.wake.up()
+		}
 	}
 	clear(k.pending)
 	clear(k.watches)

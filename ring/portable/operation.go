@@ -12,7 +12,8 @@ import (
 // refers to the request's memory until it has ended.
 //
 // It belongs to whoever its place says: under Kernel.mu to all, except that in
-// a call (placeCall) the caller alone touches request, route and fifo.
+// a call (placeCall, placeAwait) the caller alone touches request, route,
+// manner, vain and fifo.
 type operation struct {
 	name    ring.UserData
 	request ring.Request
@@ -22,6 +23,11 @@ type operation struct {
 	events  uint32 // that it waits for
 	since   uint32 // the first arming of its descriptor that was for it, too
 	vain    uint8  // how often it was told of others only
+	manner  manner // how it waits for its descriptor
+	// cancelled: it was in a call when somebody asked for that. It does not
+	// begin to wait any more.
+	cancelled bool
+	wake      *wake // ends its waiting, at placeAwait
 
 	next, prev *operation // in the list that its place says
 	begun      time.Time  // the worker's call
@@ -43,6 +49,7 @@ const (
 	placeNone  place = iota
 	placeQueue       // in the crew's queue
 	placeCall        // in a call: a worker's, or an attempt that does not wait
+	placeAwait       // a worker waits for its descriptor to be ready, or is asking whether it is
 	placeWatch       // waits for its descriptor to be ready
 	placeTimer       // a timeout
 	placeLimit       // a link timeout
@@ -73,10 +80,15 @@ func (k *Kernel) settle(o *operation, res int32, v verdict) bool {
 			k.moved(&o.request)
 		}
 		k.finish(o, res)
-	case blocks:
-		k.enqueue(o)
-	case waits:
-		k.watch(o)
+	case blocks, waits:
+		switch {
+		case o.cancelled: // nothing has come of it so far
+			k.finish(o, -int32(unix.ECANCELED))
+		case v == blocks || o.manner == mannerWorker:
+			k.enqueue(o)
+		default:
+			k.watch(o)
+		}
 	}
 	return true
 }
@@ -107,7 +119,8 @@ func (k *Kernel) finish(o *operation, res int32) {
 }
 
 // cancel ends an operation if it is not in a call, and gives the result of the
-// Cancel.
+// Cancel. One that only waits in its call is woken, and ends; whether it only
+// waits nobody can tell, as what it asks may hang.
 // REQUIRES: k.mu, and k is not closed.
 func (k *Kernel) cancel(name ring.UserData) int32 {
 	o := k.pending[name]
@@ -121,6 +134,15 @@ func (k *Kernel) cancel(name ring.UserData) int32 {
 		k.unwatch(o)
 	case placeTimer:
 		o.timerStop()
+	case placeCall:
+		o.cancelled = true
+		return -int32(unix.EALREADY)
+	case placeAwait:
+		if !o.cancelled {
+			o.cancelled = true
+			o.wake.up()
+		}
+		return -int32(unix.EALREADY)
 	default:
 		return -int32(unix.EALREADY)
 	}

@@ -64,6 +64,9 @@ func (p *pollset) disarm(fd int32) {
 	p.interrupt()
 }
 
+// pollable: poll tells of whatever there is.
+func (*pollset) pollable(int32) bool { return true }
+
 // interrupt has run look at what is armed.
 // REQUIRES: Kernel.mu.
 func (p *pollset) interrupt() {

@@ -9,6 +9,11 @@ import (
 // A transfer on a stream is tried without waiting; if nothing can be moved it
 // waits for readiness, and is tried again. The descriptor's own O_NONBLOCK is
 // not touched: it belongs to everybody who shares the open file.
+//
+// To ask a file whether it is ready is a call to its driver or its server, and
+// may hang. So only what is known not to hang is asked on a thread that others
+// need, or given to the readiness, which all share and which Go's own netpoller
+// looks into. Everything else is asked by a worker, and waited for by it.
 
 // route is how a transfer can be tried.
 type route uint8
@@ -46,12 +51,12 @@ const (
 // run performs an operation on a worker.
 func (k *Kernel) run(o *operation) (int32, verdict) {
 	if o.route != routeNone {
-		return o.attempt(true)
+		return k.runStream(o)
 	}
 	res := k.calls.perform(&o.request)
 	if res == -int32(unix.ESPIPE) && streams(&o.request) {
 		o.request.Off, o.route = ring.StreamOffset, k.first
-		return o.attempt(true)
+		return k.runStream(o)
 	}
 	return res, ended
 }
@@ -81,7 +86,7 @@ func writes(code ring.Code) bool { return code == ring.CodeWrite || code == ring
 func (o *operation) attempt(mayBlock bool) (int32, verdict) {
 	r := &o.request
 	if r.Code == ring.CodePoll {
-		return o.attemptPoll()
+		return o.attemptPoll(mayBlock)
 	}
 	o.events = unix.POLLIN
 	if writes(r.Code) {
@@ -96,7 +101,12 @@ func (o *operation) attempt(mayBlock bool) (int32, verdict) {
 		case routeNoWait:
 			switch res := transferNoWait(r); res {
 			case -int32(unix.EAGAIN):
-				return 0, waits
+				if o.manner != mannerUnknown {
+					return 0, waits
+				}
+				if err := o.classifyWait(); err != nil {
+					return result(0, err), ended
+				}
 			case -int32(unix.EOPNOTSUPP):
 				o.route = routeUnknown
 			default:
@@ -119,7 +129,8 @@ func (o *operation) attempt(mayBlock bool) (int32, verdict) {
 	}
 }
 
-// classify decides how a transfer can be tried by what it is about.
+// classify decides how a transfer can be tried, and how it waits, by what it is
+// about.
 func (o *operation) classify() error {
 	mode, err := fileMode(o.request.FD)
 	if err != nil {
@@ -136,13 +147,27 @@ func (o *operation) classify() error {
 	default: // terminals and other devices, and what has no name
 		o.route = routeReady
 	}
+	o.manner = mannerOf(o.request.FD, mode)
 	return nil
+}
+
+// classifyWait is the same for a transfer that can be told not to wait, and has
+// to. That goes on being tried so where it waits with the others.
+func (o *operation) classifyWait() error {
+	err := o.classify()
+	if o.manner == mannerWatch {
+		o.route = routeNoWait
+	}
+	return err
 }
 
 // attemptReady makes the plain call once the descriptor is ready for it. What
 // cannot be asked whether it is, is taken at its word.
 func (o *operation) attemptReady(mayBlock bool) (int32, verdict) {
 	r := &o.request
+	if !mayBlock && o.manner != mannerWatch {
+		return 0, blocks
+	}
 	ready, err := pollNow(r.FD, o.events)
 	switch {
 	case err != nil:
@@ -227,9 +252,19 @@ func skip(bufs [][]byte, n int) [][]byte {
 
 // attemptPoll asks whether the events are there. A poll is told of the other
 // side's end without asking, as io_uring tells it.
-func (o *operation) attemptPoll() (int32, verdict) {
+func (o *operation) attemptPoll(mayBlock bool) (int32, verdict) {
 	r := &o.request
 	o.events = r.Flags | eventPeerClosed
+	if o.manner == mannerUnknown {
+		mode, err := fileMode(r.FD)
+		if err != nil {
+			return result(0, err), ended
+		}
+		o.manner = mannerOf(r.FD, mode)
+	}
+	if !mayBlock && o.manner != mannerWatch {
+		return 0, blocks
+	}
 	ready, err := pollNow(r.FD, o.events)
 	switch {
 	case err != nil:

@@ -18,6 +18,9 @@ type readiness interface {
 	// arm answers EPERM where there is nothing to wait for.
 	arm(fd int32, events, arming uint32) error
 	disarm(fd int32)
+	// pollable reports whether there is anything to wait for, without asking
+	// the file.
+	pollable(fd int32) bool
 	stop()
 }
 
@@ -42,6 +45,9 @@ func (k *Kernel) watch(o *operation) {
 		}
 		k.watches[o.request.FD] = w
 		k.pending[o.name] = o
+	case err == unix.ENOSPC || err == unix.ENOMEM: // of entries, which are limited for each user
+		o.manner = mannerWorker
+		k.enqueue(o)
 	case err != unix.EPERM:
 		k.finish(o, result(0, err))
 	case o.request.Code == ring.CodePoll:
