@@ -76,7 +76,7 @@ func (k *Kernel) settle(o *operation, res int32, v verdict) bool {
 	}
 	switch v {
 	case ended:
-		if res > 0 && o.route != routeNone {
+		if res > 0 && o.route != routeNone && transfers(o.request.Code) {
 			k.moved(&o.request)
 		}
 		k.finish(o, res)

@@ -200,6 +200,19 @@ func TestPoll(t *testing.T) {
 	})
 }
 
+// A poll that has ended moved nothing: others are not told of it.
+func TestPollBesidePoll(t *testing.T) {
+	onEachWay(t, func(t *testing.T, g *rig) {
+		a, b := newSockets(t)
+		in := g.start(ring.PrepPoll(a, unix.POLLIN))
+		g.placed(in, placeWatch)
+		require.EqualValues(t, unix.POLLOUT, g.ok(ring.PrepPoll(a, unix.POLLOUT)))
+		g.pending(in)
+		writeAll(t, b, "x")
+		require.EqualValues(t, unix.POLLIN, g.await(in))
+	})
+}
+
 // Waiting costs no thread, however many wait.
 func TestManyStreams(t *testing.T) {
 	onEachWay(t, func(t *testing.T, g *rig) {
