@@ -16,6 +16,7 @@ type device struct {
 	// noNowait: a read of its files cannot be told not to wait.
 	noNowait bool
 	issued   int
+	past     int // of them those that are past saving
 	waiting  queue
 }
 
@@ -58,7 +59,26 @@ func (e *engine) admit(p *operation) bool {
 
 // admits reports whether one more may be issued of a device.
 func (e *engine) admits(d *device) bool {
-	return d.issued < deviceBound && (e.occupied < scarce || d.issued < deviceLeast)
+	if e.occupied >= scarce {
+		return d.issued < deviceLeast
+	}
+	return d.issued-d.past < deviceBound
+}
+
+// pastSaving is for an operation that was to end, and that its kernel says it
+// cannot stop. On io_uring it does end then, if it only waits, as an open does
+// for the other end of a FIFO; calls of the portable backend do not. It goes on
+// to occupy a worker, but holds up the others of its device no longer: a few
+// FIFOs would stop a whole file system. That goes well only until workers are
+// scarce: then a device with so many of them waits, and the others go on.
+func (e *engine) pastSaving(p *operation) {
+	if !p.issued || p.past || p.link == nil || !p.link.portable {
+		return
+	}
+	p.past = true
+	d := e.deviceFor(p)
+	d.past++
+	e.admitWaiting(d)
 }
 
 // deviceFor is where an operation goes, as far as that is known.
@@ -107,12 +127,21 @@ func (e *engine) dismiss(p *operation) {
 	d := e.deviceFor(p)
 	d.issued--
 	e.occupied--
+	if p.past {
+		p.past = false
+		d.past--
+	}
+	e.admitWaiting(d)
+	if d.issued == 0 && d.waiting.head == nil {
+		e.forgetRegion(p, d)
+	}
+}
+
+// admitWaiting issues what waits and may be issued now.
+func (e *engine) admitWaiting(d *device) {
 	for next := d.waiting.head; next != nil && e.admits(d); next = d.waiting.head {
 		d.waiting.remove(next)
 		e.enqueue(next)
-	}
-	if d.issued == 0 && d.waiting.head == nil {
-		e.forgetRegion(p, d)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/ringmaster-io/ringmaster/actors"
 	"github.com/ringmaster-io/ringmaster/messages"
 	"github.com/ringmaster-io/ringmaster/ring"
+	"github.com/ringmaster-io/ringmaster/ring/fake"
 )
 
 func manyInFlight(c *actors.Config) { c.InFlight, c.Queue = 4096, 4096 }
@@ -114,4 +115,55 @@ func TestDevicesThatHang(t *testing.T) {
 		return len(q.inbox) == 2*devices*actors.DeviceBound
 	})
 	q.answers(2 * devices * actors.DeviceBound)
+}
+
+// TestPastSaving: what was to end and cannot be stopped holds up the others of
+// its device no longer, on the portable backend, until workers are scarce. On a
+// ring it ends, sooner or later.
+func TestPastSaving(t *testing.T) {
+	for _, backend := range []actors.Backend{actors.BackendRing, actors.BackendPortable} {
+		t.Run(backend.String(), func(t *testing.T) {
+			r := newRig(t, config(manyInFlight), config(func(c *actors.Config) {
+				c.Backend, c.OpenFallback = backend, c.OpenKernel
+			}))
+			q, other := r.requester(), r.requester()
+			k := r.kernel(1)
+			k.OnTaken(func(taken *fake.Taken) {
+				if taken.Code != ring.CodeCancel {
+					r.oblige(k, taken)
+					return
+				}
+				k.TryComplete(taken.Name, already, 0)
+			})
+			issued := 0
+			wave := func() {
+				q := r.requester() // each may have so many only
+				for n := range actors.DeviceBound {
+					id := q.send(&messages.Mkdir{Path: fmt.Sprint("/mnt/hung/", n)})
+					k.Next(t, ring.CodeMkdir)
+					q.cancel(id)
+					issued++
+				}
+			}
+			wave()
+			if backend == actors.BackendPortable {
+				for issued < actors.Scarce {
+					wave()
+				}
+			}
+			last := q.send(&messages.Unlink{Path: "/mnt/hung/waits"})
+			q.silent()
+			require.Equal(t, 1, r.inspect().Queued)
+
+			beside := other.send(&messages.Mkdir{Path: "/elsewhere"})
+			k.Complete(k.Next(t, ring.CodeMkdir).Name, 0, 0)
+			other.succeeds(beside)
+
+			for _, taken := range k.InFlight() { // the device moves
+				k.TryComplete(taken.Name, 0, 0)
+			}
+			k.Complete(k.Next(t, ring.CodeUnlink).Name, 0, 0)
+			q.succeeds(last)
+		})
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"golang.org/x/sys/unix"
 
 	"github.com/ringmaster-io/ringmaster/messages"
 	"github.com/ringmaster-io/ringmaster/ring"
@@ -245,6 +246,9 @@ func (e *engine) askOne(l *link, i uint32) bool {
 // the operation may be armed again afterwards. While it goes on, the kernel is
 // asked again, less and less often.
 func (e *engine) cancelAnswered(i uint32, cqe ring.CQE) {
+	if cqe.Res == -int32(unix.EALREADY) {
+		e.pastSaving(e.table.Payload(i))
+	}
 	e.cancelEnded(i, cqe.UserData)
 	if state := e.table.State(i); cqe.Res == 0 || state != ring.Cancelling && state != ring.Cancelled {
 		return

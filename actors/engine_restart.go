@@ -80,14 +80,14 @@ func (e *engine) openFallback(why error) bool {
 // serveWith makes a kernel the one that operations are issued to.
 func (e *engine) serveWith(kernel ring.Kernel, backend string) {
 	e.epoch++
-	l := e.linkTo(kernel)
+	l := e.linkTo(kernel, backend)
 	e.current, e.backend, e.stranded = l, backend, false
 	e.helpOut(kernel)
 	e.herald.Announce(&messages.RingOpenedEvent{Owner: e.self, Epoch: l.epoch, Backend: backend, Missing: e.missing, Why: e.failure})
 }
 
-func (e *engine) linkTo(kernel ring.Kernel) *link {
-	l := &link{kernel: kernel, epoch: e.epoch}
+func (e *engine) linkTo(kernel ring.Kernel, backend string) *link {
+	l := &link{kernel: kernel, epoch: e.epoch, portable: backend == namePortable}
 	kernel.Mask() // a runner is active: this one
 	e.links = append(e.links, l)
 	e.house.run(func() { kernel.Wait(e.drive.wake) })
@@ -112,7 +112,7 @@ func (e *engine) helpOut(kernel ring.Kernel) {
 		e.logger().Error("opening the fallback for what the ring lacks", zap.Strings("missing", e.missing), zap.Error(err))
 		return
 	}
-	e.aside = e.linkTo(helper)
+	e.aside = e.linkTo(helper, fallback.name)
 }
 
 // becomeStranded: there is nothing that could perform an operation, and nothing

@@ -105,6 +105,9 @@ const DeviceBound = deviceBound
 // FeedAfter is for how long one is not told of a little room.
 const FeedAfter = feedAfter
 
+// Scarce is how many may be issued before each device gets few only.
+const Scarce = scarce
+
 // CopyBound is how much a burst may copy on its poster's stack, and CopyBoundBatch
 // one that is a batch.
 const (

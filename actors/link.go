@@ -20,7 +20,10 @@ type link struct {
 	operations int
 
 	// worked: it has completed an operation with that one's own result.
-	worked   bool
+	worked bool
+	// portable: its kernel cannot interrupt a call that has begun.
+	portable bool
+
 	draining bool
 	// dead: its enter fails for good. What it has may still complete.
 	dead bool

@@ -37,6 +37,7 @@ type operation struct {
 	ended   bool // the kernel is done with it, and so are its files
 	counted bool // as completed
 	issued  bool // it counts as that on its device
+	past    bool // as that it counts no more against its device's bound
 	placed  bool // it has a place with the kernel
 }
 

@@ -60,6 +60,46 @@ func TestManyOpensCancelled(t *testing.T) {
 	next[*messages.CancelResult](p)
 }
 
+// TestCancelledOpensBesideOthers: opens of a FIFO that nobody waits for any more
+// do not hold up what else is done in its file system, also where they cannot be
+// stopped.
+func TestCancelledOpensBesideOthers(t *testing.T) {
+	r := start(t)
+	path := fifo(t)
+	p := r.probe()
+	const waves, opens = 3, 64 // 64 of a device are issued at a time
+	for wave := range waves {
+		for k := range opens {
+			r.send(p, uint64(wave*opens+k+1), &messages.Open{Path: path, Flags: os.O_RDONLY})
+		}
+		waiting := opens
+		if !r.onRing() {
+			waiting += wave * opens // the cancelled ones
+		}
+		eventually(t, "they wait for the FIFO's other end", func() bool { return workersIn("wait_for_partner") >= waiting })
+		r.system.Root.Send(r.rm.PID(), &messages.CancelOwner{Owner: p.pid})
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, patience)
+	defer cancel()
+	for range 10 {
+		_, err := actors.Await(ctx, r.c, &messages.Stat{Path: path})
+		require.NoError(t, err)
+	}
+	writer, err := os.OpenFile(path, os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer writer.Close()
+	completions, results := 0, 0
+	for completions < waves*opens || results < waves {
+		switch next[any](p).(type) {
+		case *messages.Completion:
+			completions++
+		case *messages.CancelResult:
+			results++
+		}
+	}
+	p.stop()
+}
+
 const manyOpens = 32
 
 // openMany opens a FIFO's reading end again and again, on behalf of a probe.
