@@ -79,6 +79,9 @@
 //	                           is made by a worker. If somebody else has read or written
 //	                           in between, the worker waits in that call, and cannot be
 //	                           cancelled. A write to a FIFO may be shorter than need be.
+//	                           What is non-blocking is not asked: a worker makes the
+//	                           call at once. A FIFO that was opened so, and is blocking
+//	                           since, is not at its end before there was a writer.
 //	a socket's error queue     while nobody reads it, a transfer that waits for the same
 //	                           socket occupies a worker.
 //	no openat2                 RESOLVE_* bits are refused with EOPNOTSUPP (gVisor, Linux

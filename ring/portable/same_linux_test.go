@@ -446,6 +446,21 @@ var sameStreams = []same{
 			g.run(ring.PrepWrite(fd, make([]byte, 100_000), ring.StreamOffset)),
 		}
 	}},
+	{"FIFO without a writer", func(t *testing.T, g *rig) any {
+		path := newFIFO(t)
+		fd := openFile(t, path, unix.O_RDONLY|unix.O_NONBLOCK)
+		read := func() ring.Request { return ring.PrepRead(fd, make([]byte, 8), ring.StreamOffset) }
+		res := []int32{g.run(read()), g.run(async(read()))}
+		w, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+		require.NoError(t, err)
+		late := g.start(read())
+		g.pending(late)
+		writeAll(t, int32(w), "hello")
+		res = append(res, g.await(late))
+		late = g.start(read())
+		require.NoError(t, unix.Close(w))
+		return append(res, g.await(late), g.run(read()))
+	}},
 	{"terminal", func(t *testing.T, g *rig) any {
 		master, slave := newTerminal(t)
 		late := g.start(ring.PrepRead(slave, make([]byte, 16), ring.StreamOffset))

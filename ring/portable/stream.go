@@ -161,21 +161,33 @@ func (o *operation) classifyWait() error {
 	return err
 }
 
+// asksFirst reports whether a transfer has to ask whether it would wait. What is
+// non-blocking says so by itself, and better: a FIFO that nobody writes to is not
+// ready before there was a writer, and a read of it finds its end all the same.
+func (o *operation) asksFirst() (bool, error) {
+	flags, err := unix.FcntlInt(uintptr(o.request.FD), unix.F_GETFL, 0)
+	return flags&unix.O_NONBLOCK == 0, err
+}
+
 // attemptReady makes the plain call once the descriptor is ready for it. What
 // cannot be asked whether it is, is taken at its word.
 func (o *operation) attemptReady(mayBlock bool) (int32, verdict) {
 	r := &o.request
-	if !mayBlock && o.manner != mannerWatch {
-		return 0, blocks
-	}
-	ready, err := pollNow(r.FD, o.events)
-	switch {
+	switch asks, err := o.asksFirst(); {
 	case err != nil:
 		return result(0, err), ended
-	case ready == 0:
-		return 0, waits
-	case !mayBlock:
-		return 0, blocks
+	case !mayBlock && (o.manner != mannerWatch || !asks):
+		return 0, blocks // also if it would not wait now: somebody may clear the flag
+	case asks:
+		ready, err := pollNow(r.FD, o.events)
+		switch {
+		case err != nil:
+			return result(0, err), ended
+		case ready == 0:
+			return 0, waits
+		case !mayBlock:
+			return 0, blocks
+		}
 	}
 	res := int32(0)
 	if o.fifo && writes(r.Code) {
