@@ -79,12 +79,10 @@ func transfer(r *ring.Request) int32 {
 
 // transferSocket reads or writes a socket without waiting.
 func transferSocket(r *ring.Request) int32 {
-	bufs := buffers(r)
 	if writes(r.Code) {
-		return result(repeatN(func() (int, error) {
-			return unix.SendmsgBuffers(int(r.FD), bufs, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		}))
+		return result(repeatN(func() (int, error) { return sendNoWait(r) }))
 	}
+	bufs := buffers(r)
 	return result(repeatN(func() (int, error) {
 		n, _, _, _, err := unix.RecvmsgBuffers(int(r.FD), bufs, nil, unix.MSG_DONTWAIT)
 		if n >= 0 {
@@ -92,6 +90,11 @@ func transferSocket(r *ring.Request) int32 {
 		}
 		return n, err
 	}))
+}
+
+// sendNoWait writes to a socket.
+func sendNoWait(r *ring.Request) (int, error) {
+	return unix.SendmsgBuffers(int(r.FD), buffers(r), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }
 
 // closeFD closes a descriptor. It is never repeated: after close(2) the

@@ -82,6 +82,9 @@
 //	                           What is non-blocking is not asked: a worker makes the
 //	                           call at once. A FIFO that was opened so, and is blocking
 //	                           since, is not at its end before there was a writer.
+//	transfers of nothing       on what is neither a file nor a socket they end with 0,
+//	                           and the file is not asked: an eventfd, for instance,
+//	                           would say EINVAL.
 //	a socket's error queue     while nobody reads it, a transfer that waits for the same
 //	                           socket occupies a worker.
 //	no openat2                 RESOLVE_* bits are refused with EOPNOTSUPP (gVisor, Linux

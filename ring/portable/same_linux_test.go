@@ -428,6 +428,37 @@ var sameStreams = []same{
 			g.run(ring.PrepPoll(int32(fd), unix.POLLIN)),
 		}
 	}},
+	{"empty datagram", func(t *testing.T, g *rig) any {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		require.NoError(t, err)
+		defer func() { _, _ = unix.Close(fds[0]), unix.Close(fds[1]) }()
+		var res []int32
+		for _, req := range []ring.Request{
+			ring.PrepWrite(int32(fds[0]), nil, ring.StreamOffset),
+			ring.PrepWrite(int32(fds[0]), nil, 0),
+			ring.PrepWrite(int32(fds[0]), nil, 7),
+			noWait(ring.PrepWrite(int32(fds[0]), nil, ring.StreamOffset)),
+			ring.PrepWriteV(int32(fds[0]), nil, ring.StreamOffset),
+			ring.PrepWriteV(int32(fds[0]), [][]byte{nil, {}}, ring.StreamOffset),
+		} {
+			n, got, err := g.run(req), 0, error(nil)
+			if n == 0 {
+				got, _, err = unix.Recvfrom(fds[1], make([]byte, 8), unix.MSG_DONTWAIT)
+				require.NoError(t, err, "it did not arrive")
+			}
+			res = append(res, n, int32(got))
+		}
+		return append(res, g.run(ring.PrepRead(int32(fds[1]), nil, ring.StreamOffset)))
+	}},
+	{"empty write to nobody", func(t *testing.T, g *rig) any {
+		a, b := newSockets(t)
+		require.NoError(t, unix.Shutdown(int(b), unix.SHUT_RDWR))
+		return []int32{
+			g.run(ring.PrepWrite(a, nil, ring.StreamOffset)),
+			g.run(noWait(ring.PrepWrite(a, nil, ring.StreamOffset))),
+			g.run(ring.PrepRead(a, nil, ring.StreamOffset)),
+		}
+	}},
 	{"eventfd", func(t *testing.T, g *rig) any {
 		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 		require.NoError(t, err)

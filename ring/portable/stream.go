@@ -233,6 +233,14 @@ func buffers(r *ring.Request) [][]byte {
 	return r.Bufs()
 }
 
+// empty reports whether there is nothing to transfer.
+func empty(r *ring.Request) bool {
+	if r.Code == ring.CodeRead || r.Code == ring.CodeWrite {
+		return len(r.Buf) == 0
+	}
+	return portion(r.Bufs(), 1) == nil
+}
+
 // limited is as much of a buffer as one transfer may have.
 func limited(buf []byte) []byte { return buf[:min(len(buf), transferMax)] }
 
