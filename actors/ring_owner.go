@@ -77,15 +77,19 @@ func (o *RingOwner) Final() messages.Inspection {
 	return messages.Inspection{}
 }
 
-// Drain has the ring owner at pid end its intake: what is in flight ends, and
-// then Answered is closed. Stopping the actor cancels what is in flight.
-func (o *RingOwner) Drain(pid *actor.PID) { o.engine.system.Root.Send(pid, &intakeEnds{}) }
+// Drain has the ring owner end its intake: what is in flight ends, and then
+// Answered is closed. Stopping the actor cancels what is in flight. It is posted to
+// the mailbox itself: by now the name may be another's.
+func (o *RingOwner) Drain() {
+	select {
+	case <-o.engine.answered: // it has ended
+	default:
+		o.drive.PostUserMessage(&intakeEnds{})
+	}
+}
 
-// intakeEnds is what Drain sends.
+// intakeEnds is what Drain posts.
 type intakeEnds struct{}
-
-// IgnoreDeadLetterLogging: the ring owner may have ended before.
-func (*intakeEnds) IgnoreDeadLetterLogging() {}
 
 // Degrade has the next incarnation do without a ring, until Restore finds one.
 func (o *RingOwner) Degrade() { o.engine.degraded.Store(true) }
@@ -93,14 +97,11 @@ func (o *RingOwner) Degrade() { o.engine.degraded.Store(true) }
 // Degraded reports whether that is how it stands.
 func (o *RingOwner) Degraded() bool { return o.engine.degraded.Load() }
 
-// Restore has a degraded ring owner at pid try for a ring.
-func (o *RingOwner) Restore(pid *actor.PID) { o.engine.system.Root.Send(pid, &ringWanted{}) }
+// Restore has a degraded ring owner try for a ring.
+func (o *RingOwner) Restore() { o.drive.PostUserMessage(&ringWanted{}) }
 
-// ringWanted is what Restore sends.
+// ringWanted is what Restore posts.
 type ringWanted struct{}
-
-// IgnoreDeadLetterLogging: the ring owner may have ended before.
-func (*ringWanted) IgnoreDeadLetterLogging() {}
 
 // ringOwner is one incarnation of the actor: the supervised face of the
 // engine.

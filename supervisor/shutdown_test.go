@@ -26,6 +26,25 @@ func TestShutdownWhenIdle(t *testing.T) {
 	require.True(t, k.Closed())
 }
 
+// TestShutdownOfWhatHasEnded ends nothing else: the name is another's.
+func TestShutdownOfWhatHasEnded(t *testing.T) {
+	b := newBench(t)
+	first, _ := b.start()
+	require.NoError(t, b.system.Root.PoisonFuture(pidOf(first)).Wait())
+	second, k := b.start()
+	_, err := shutDown(over(), first).wait(t)
+	require.NoError(t, err)
+	q := b.requester()
+	submit(q, second, 1)
+	k.Complete(k.Next(t, ring.CodeNop).Name, 0, 0)
+	require.NoError(t, expect[*messages.Completion](q).Err)
+	got, ok := supervisor.Get(b.system)
+	require.True(t, ok)
+	require.Same(t, second, got)
+	_, err = shutDown(t.Context(), second).wait(t)
+	require.NoError(t, err)
+}
+
 // TestShutdownDrains: what is in flight ends, and what comes is refused.
 func TestShutdownDrains(t *testing.T) {
 	b := newBench(t)

@@ -18,9 +18,12 @@ import (
 type Subsystem struct {
 	system *actor.ActorSystem
 	owner  *actors.RingOwner
-	pid    *actor.PID // the supervisor's
-	client *actors.Client
-	grace  time.Duration
+	// process is the supervisor itself, and pid its name, which may be another's
+	// when it has ended.
+	process actor.Process
+	pid     *actor.PID
+	client  *actors.Client
+	grace   time.Duration
 
 	once   sync.Once
 	ended  chan struct{} // closed when report and err are there
@@ -105,22 +108,38 @@ func start(system *actor.ActorSystem, options []Option, spawn func(*actor.Props)
 	if err != nil {
 		return nil, err
 	}
+	process, _ := system.ProcessRegistry.Get(pid)
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	if err := owner.Opened(ctx); err != nil {
-		_ = system.Root.StopFuture(pid).Wait()
+		_ = stop(system, process, pid)
 		return nil, err
 	}
 	ownerPID := actor.NewPID(pid.Address, pid.Id+"/"+ownerName)
 	carrierOf(system).refuse(ownerPID, owner)
 	return &Subsystem{
-		system: system,
-		owner:  owner,
-		pid:    pid,
-		client: owner.NewClient(ownerPID),
-		grace:  config.ShutdownGrace,
-		ended:  make(chan struct{}),
+		system:  system,
+		owner:   owner,
+		process: process,
+		pid:     pid,
+		client:  owner.NewClient(ownerPID),
+		grace:   config.ShutdownGrace,
+		ended:   make(chan struct{}),
 	}, nil
+}
+
+// stopTimeout bounds the wait for an actor to stop, which waits for nothing.
+const stopTimeout = 10 * time.Second
+
+// stop stops an actor, if it has not stopped yet, and nobody else of its name.
+func stop(system *actor.ActorSystem, process actor.Process, pid *actor.PID) error {
+	if now, _ := system.ProcessRegistry.Get(pid); now != process {
+		return nil // the last that an actor does is to give its name back
+	}
+	future := actor.NewFuture(system, stopTimeout)
+	process.SendSystemMessage(pid, &actor.Watch{Watcher: future.PID()})
+	process.Stop(pid)
+	return future.Wait()
 }
 
 // Get finds the subsystem that [Start] started in an actor system, unless it
@@ -180,13 +199,13 @@ func (s *Subsystem) Shutdown(ctx context.Context) (Report, error) {
 }
 
 func (s *Subsystem) shutdown(ctx context.Context) error {
-	s.owner.Drain(s.PID())
+	s.owner.Drain()
 	select {
 	case <-s.owner.Answered():
 	case <-ctx.Done():
 	}
 	// The ring owner cancels what is left when it stops.
-	if err := s.system.Root.StopFuture(s.pid).Wait(); err != nil {
+	if err := stop(s.system, s.process, s.pid); err != nil {
 		return fmt.Errorf("stopping ringmaster's actors: %w", err)
 	}
 	<-s.owner.Answered() // within the grace: see actors.Config

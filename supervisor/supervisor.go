@@ -165,7 +165,7 @@ func (s *supervisor) degrade(system *actor.ActorSystem) {
 // not to be had costs nobody anything: the next try is as soon.
 func (s *supervisor) tryRing(system *actor.ActorSystem) {
 	if s.owner.Degraded() {
-		s.owner.Restore(s.child)
+		s.owner.Restore()
 		s.set(&s.try, system, s.jitter(s.retry))
 	}
 }
