@@ -131,6 +131,9 @@ func (d *drive) UserMessageCount() int { return int(d.user.length.Load()) }
 // PostUserMessage implements actor.Mailbox. It never blocks: the poster leaves
 // its message, or handles it itself if nobody else is at it.
 func (d *drive) PostUserMessage(message any) {
+	if envelope, ok := message.(*actor.MessageEnvelope); ok && envelope == nil {
+		message = nil // protoactor would look into it, wherever we are then
+	}
 	if d.inline && !d.gather.Load() && d.user.empty() && d.token.tryTake() {
 		d.enterBurst()
 		if d.user.empty() && d.system.empty() && !d.suspended.Load() && !d.stopped.Load() && d.sample() {

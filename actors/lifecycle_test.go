@@ -17,7 +17,7 @@ func lifecycleMessages(pid *actor.PID) []any {
 		&actor.Started{}, &actor.Restarting{}, &actor.Stopping{}, &actor.Stopped{}, &actor.ReceiveTimeout{},
 		&actor.Terminated{}, &actor.Terminated{Who: pid}, (*actor.Terminated)(nil),
 		&actor.Watch{}, &actor.Unwatch{}, &actor.Restart{}, &actor.Stop{}, &actor.Failure{},
-		&actor.SuspendMailbox{}, &actor.ResumeMailbox{}, &actor.MessageEnvelope{},
+		&actor.SuspendMailbox{}, &actor.ResumeMailbox{}, &actor.MessageEnvelope{}, (*actor.MessageEnvelope)(nil),
 	}
 }
 
