@@ -43,6 +43,10 @@ func (c *crasher) hook(p actors.Failpoint, inFlight int) {
 	}
 }
 
+// patient has a ring owner restarted however often it fails: where each fifth
+// completion is a crash, many a ring is lost before it has achieved anything.
+var patient = supervisor.WithRestartLimit(1<<16, time.Second)
+
 // TestCrashes crashes the ring owner again and again at each of its failpoints
 // in turn, while goroutines write and read files. Every byte and the books must
 // be right.
@@ -59,7 +63,7 @@ func TestCrashes(t *testing.T) {
 
 func crashWhileWorking(t *testing.T, policy actors.Policy, point actors.Failpoint) {
 	c := &crasher{point: point, every: 5, most: 100}
-	r := startUnchecked(t, supervisor.WithFailpoint(c.hook), supervisor.WithPolicy(policy))
+	r := startUnchecked(t, supervisor.WithFailpoint(c.hook), supervisor.WithPolicy(policy), patient)
 	workload(r, 4, 15)
 	c.enough.Store(true)
 	require.Zero(t, r.inspect().Handles, "a handle is left")
@@ -143,7 +147,7 @@ func TestCrashesInLifecycle(t *testing.T) {
 func crashWhileRestarting(t *testing.T, policy actors.Policy, point actors.Failpoint) {
 	first := &crasher{point: actors.FailTaken, every: 10, most: 5}
 	second := &crasher{point: point, every: 1, most: 8}
-	r := startUnchecked(t, supervisor.WithPolicy(policy), supervisor.WithFailpoint(func(p actors.Failpoint, n int) {
+	r := startUnchecked(t, patient, supervisor.WithPolicy(policy), supervisor.WithFailpoint(func(p actors.Failpoint, n int) {
 		first.hook(p, n)
 		second.hook(p, n)
 	}))
