@@ -1,7 +1,9 @@
 package portable
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,3 +135,60 @@ func TestWhoWaitsHow(t *testing.T) {
 	g.fails(unix.EINVAL, async(ring.PrepPoll(file, unix.POLLPRI)))
 	require.EqualValues(t, unix.POLLIN, g.ok(async(ring.PrepPoll(openFile(t, "/dev/null", os.O_RDWR), unix.POLLIN))))
 }
+
+// Nothing of a descriptor stays in the epoll instance when nothing waits for it
+// any more: the open file may outlive it.
+func TestNoEntriesStay(t *testing.T) {
+	g := newRig(t, Options{})
+	entries := func() int {
+		info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", g.kernel().readiness.(*epoll).fd))
+		require.NoError(t, err)
+		return strings.Count(string(info), "tfd:")
+	}
+	for range 10 {
+		r, w := newPipe(t)
+		read := ring.PrepRead(r, make([]byte, 1), ring.StreamOffset)
+		told := g.start(read)
+		g.placed(told, placeWatch)
+		require.Equal(t, 1, entries())
+		writeAll(t, w, "x")
+		require.EqualValues(t, 1, g.await(told))
+		g.until("nothing to be in the instance", func(*Kernel) bool { return entries() == 0 })
+		cancelled := g.start(read)
+		g.placed(cancelled, placeWatch)
+		require.Zero(t, g.cancel(cancelled))
+		require.Zero(t, entries())
+	}
+}
+
+// Where there is no room in it, a worker waits.
+func TestNoRoomForEntries(t *testing.T) {
+	for _, errno := range []unix.Errno{unix.ENOSPC, unix.ENOMEM} {
+		k, err := open(Options{}, func(*Kernel) (readiness, error) { return crowded{errno: errno}, nil })
+		require.NoError(t, err)
+		g := rigOn(t, k)
+		a, b := newSockets(t)
+		r, w := newPipe(t)
+		for _, way := range [][2]int32{{a, b}, {r, w}} {
+			for _, req := range []ring.Request{ring.PrepRead(way[0], make([]byte, 8), ring.StreamOffset), ring.PrepPoll(way[0], unix.POLLIN)} {
+				name := g.start(req)
+				g.placed(name, placeAwait)
+				g.failed(unix.EALREADY, g.cancel(name))
+				g.failed(unix.ECANCELED, g.await(name))
+				name = g.start(req)
+				g.placed(name, placeAwait)
+				writeAll(t, way[1], "x")
+				require.EqualValues(t, 1, g.await(name)) // POLLIN, too
+			}
+			require.Len(t, drain(t, way[0], 1), 1)
+		}
+	}
+}
+
+// crowded is readiness that has no room.
+type crowded struct {
+	deaf
+	errno unix.Errno
+}
+
+func (c crowded) arm(int32, uint32, uint32) error { return c.errno }

@@ -13,10 +13,10 @@ import (
 // waits on Go's netpoller: one parked goroutine, and no thread, for any number
 // of descriptors.
 //
-// A descriptor that was told of stays in the instance, disarmed
-// (EPOLLONESHOT), to be armed again with one call. It goes when the open file
-// does; one that has other descriptors leaves an entry behind that tells of
-// nothing.
+// A descriptor that was told of stays in the instance (EPOLLONESHOT), to be armed
+// again with one call, if something waits for it still. Otherwise it is taken
+// out: it would stay as long as the open file, which may have other descriptors,
+// and their number is limited for each user.
 type epoll struct {
 	fd     int
 	file   *os.File

@@ -60,8 +60,10 @@ func (p *pollset) arm(fd int32, events, arming uint32) error {
 }
 
 func (p *pollset) disarm(fd int32) {
-	delete(p.armed, fd)
-	p.interrupt()
+	if _, armed := p.armed[fd]; armed { // and not told of
+		delete(p.armed, fd)
+		p.interrupt()
+	}
 }
 
 // pollable: poll tells of whatever there is.

@@ -7,9 +7,10 @@ import (
 )
 
 // readiness tells when descriptors are ready. Arming one replaces what it was
-// armed for; it is told of once, by Kernel.told, and is not armed any more
-// then. What is told names the arming, of those for that descriptor, that it
-// comes of: it was ready at some time after that.
+// armed for; it is told of once, by Kernel.told, and tells nothing more then,
+// but may occupy something until it is disarmed. What is told names the arming,
+// of those for that descriptor, that it comes of: it was ready at some time
+// after that.
 //
 // arm and disarm are called with Kernel.mu held, and not after stop, which is
 // called without. When that returns, nobody tells any more, and the descriptors
@@ -115,11 +116,13 @@ func (k *Kernel) toldTake(fd int32, events, arming uint32) (due list) {
 	}
 	if w.length == 0 {
 		delete(k.watches, fd)
+		k.readiness.disarm(fd)
 		return due
 	}
 	k.watches[fd] = w
 	if k.arm(fd, w.events) != nil { // it is not what it was
 		delete(k.watches, fd)
+		k.readiness.disarm(fd)
 		for o := w.pop(); o != nil; o = w.pop() {
 			o.place = placeCall
 			due.push(o) // the attempt will tell
