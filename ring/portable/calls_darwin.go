@@ -8,6 +8,9 @@ import (
 
 const (
 	eventPeerClosed = 0 // poll does not tell
+	// sendsWait: a send on a blocking socket waits for room, whatever
+	// MSG_DONTWAIT says.
+	sendsWait = true
 )
 
 // lacks reports whether an operation cannot be performed here.

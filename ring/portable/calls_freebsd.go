@@ -8,6 +8,7 @@ import (
 
 const (
 	eventPeerClosed = unix.POLLRDHUP
+	sendsWait       = false // see calls_darwin.go
 )
 
 // lacks reports whether an operation cannot be performed here.

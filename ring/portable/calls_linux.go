@@ -12,7 +12,8 @@ import (
 const (
 	routeFirst      = routeNoWait
 	eventPeerClosed = unix.POLLRDHUP
-	pipeBuf         = 4096 // PIPE_BUF
+	pipeBuf         = 4096  // PIPE_BUF
+	sendsWait       = false // see calls_darwin.go
 )
 
 // calls are what this system was found to have.

@@ -97,7 +97,11 @@
 //	Allocate                   is not supported; nor is Advise on macOS.
 //	Rename with flags          macOS has RENAME_NOREPLACE and RENAME_EXCHANGE, FreeBSD
 //	                           neither: EINVAL.
-//	pipes                      are streams without NOWAIT, see above. Sockets are not.
+//	pipes                      are streams without NOWAIT, see above. Sockets are not,
+//	                           but for the next.
+//	writes to sockets          on macOS ask for room first, and are then made by a worker
+//	                           that, if there is too little, waits and cannot be
+//	                           cancelled: MSG_DONTWAIT does not hold for sends there.
 //	vectors on such streams    only the first buffer that has room is used.
 //	terminals on macOS         cannot be polled there: a read of one occupies a worker
 //	                           until there is something, and a Poll answers EINVAL.

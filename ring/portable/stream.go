@@ -41,6 +41,7 @@ const (
 	ended  verdict = iota // there is a result
 	waits                 // it is to be tried again when events are there
 	blocks                // only a worker can go on
+	goes                  // it is ready
 )
 
 const (
@@ -113,6 +114,11 @@ func (o *operation) attempt(mayBlock bool) (int32, verdict) {
 				return res, ended
 			}
 		case routeSocket:
+			if sendsWait && writes(r.Code) {
+				if res, v := o.askFirst(mayBlock); v != goes {
+					return res, v
+				}
+			}
 			res := transferSocket(r)
 			if res == -int32(unix.EAGAIN) {
 				return 0, waits
@@ -179,14 +185,8 @@ func (o *operation) attemptReady(mayBlock bool) (int32, verdict) {
 	case !mayBlock && (o.manner != mannerWatch || !asks):
 		return 0, blocks // also if it would not wait now: somebody may clear the flag
 	case asks:
-		ready, err := pollNow(r.FD, o.events)
-		switch {
-		case err != nil:
-			return result(0, err), ended
-		case ready == 0:
-			return 0, waits
-		case !mayBlock:
-			return 0, blocks
+		if res, v := o.askFirst(mayBlock); v != goes {
+			return res, v
 		}
 	}
 	res := int32(0)
@@ -199,6 +199,21 @@ func (o *operation) attemptReady(mayBlock bool) (int32, verdict) {
 		return 0, waits
 	}
 	return res, ended
+}
+
+// askFirst asks whether a call that may wait would not, and has it made by a
+// worker then.
+func (o *operation) askFirst(mayBlock bool) (int32, verdict) {
+	ready, err := pollNow(o.request.FD, o.events)
+	switch {
+	case err != nil:
+		return result(0, err), ended
+	case ready == 0:
+		return 0, waits
+	case !mayBlock:
+		return 0, blocks
+	}
+	return 0, goes
 }
 
 // writeFIFO writes in portions for which there is room for sure, as long as
