@@ -3,6 +3,7 @@ package actors
 import (
 	"container/list"
 	"reflect"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -28,6 +29,9 @@ type party struct {
 	watched bool
 	lasting bool
 	gone    bool
+	// leaving is protoactor's own flag of an actor's process, set before its name is
+	// free; nil if that is not known to exist.
+	leaving *atomic.Int32
 
 	pids []*actor.PID // keys under which it is cached
 	ops  *operation   // its operations, the latest first
@@ -79,13 +83,17 @@ func (ps *parties) known(pid *actor.PID) *party {
 	if pid == nil {
 		return nil
 	}
-	if p := ps.cached(pid); p != nil {
-		return ps.asMeant(pid, p)
+	p := ps.cached(pid)
+	if p != nil && ps.means(pid, p) {
+		return p
 	}
 	if process, ok := ps.processOf(pid); ok {
 		return ps.byProcess[process]
 	}
-	return nil
+	if _, taken := ps.system.ProcessRegistry.Get(pid); taken {
+		return nil
+	}
+	return p // it is on its way out, and has no successor
 }
 
 // resolve finds a party or makes it. It gives nil for a PID that names no live
@@ -94,8 +102,8 @@ func (ps *parties) resolve(pid *actor.PID) *party {
 	if pid == nil {
 		return nil
 	}
-	if p := ps.cached(pid); p != nil {
-		return ps.asMeant(pid, p)
+	if p := ps.cached(pid); p != nil && ps.means(pid, p) {
+		return p
 	}
 	p := ps.lookUp(pid)
 	if p != nil {
@@ -116,20 +124,19 @@ func (ps *parties) cached(pid *actor.PID) *party {
 	return p
 }
 
-// asMeant gives the party that a PID stands for, unless the message in hand meant
-// another by it when it was posted.
-func (ps *parties) asMeant(pid *actor.PID, p *party) *party {
-	if ps.posted.message == nil {
-		return p
+// means reports whether the message in hand means a party by a PID that it was
+// found by before. One that is on its way out is not known to be dead before it is
+// out, and its name may be another's by then.
+func (ps *parties) means(pid *actor.PID, p *party) bool {
+	if ps.posted.message == nil { // it is being posted right now
+		return p.inOffice() || ps.alive(p)
 	}
-	if then, known := ps.posted.knows(pid); known && p.process != then {
-		return nil
-	}
-	return p
+	then, known := ps.posted.knows(pid)
+	return !known || p.process == then
 }
 
 func (ps *parties) lookUp(pid *actor.PID) *party {
-	if _, dead := ps.dead[pid]; dead || pid.Address != ps.system.Address() {
+	if pid.Address != ps.system.Address() || ps.buried(pid) {
 		return nil
 	}
 	process, ok := ps.processOf(pid)
@@ -182,7 +189,9 @@ func (ps *parties) meant(pid *actor.PID) bool {
 // forget drops a party that nothing refers to any more.
 func (ps *parties) forget(p *party) {
 	for _, pid := range p.pids {
-		delete(ps.byPID, pid)
+		if ps.byPID[pid] == p { // and no successor's
+			delete(ps.byPID, pid)
+		}
 	}
 	delete(ps.byProcess, p.process)
 	if ps.last == p {
@@ -196,6 +205,17 @@ func (ps *parties) bury(p *party, until uint64) {
 	for _, pid := range p.pids {
 		ps.dead[pid] = until
 	}
+}
+
+// buried reports whether a PID may mean an actor that has stopped. It does not if
+// it is known whom the message in hand meant by it.
+func (ps *parties) buried(pid *actor.PID) bool {
+	_, dead := ps.dead[pid]
+	if !dead || ps.posted.message == nil {
+		return false
+	}
+	_, known := ps.posted.knows(pid)
+	return !known
 }
 
 // exhume forgets those that no queued message can name any more.
@@ -213,6 +233,7 @@ func newParty(pid *actor.PID, process actor.Process, index uint32, outboxes *out
 	switch process := process.(type) {
 	case *actor.ActorProcess:
 		p.mortal, p.lasting = true, true
+		p.leaving = leavingOf(process)
 	case ownProcess:
 		p.lasting = true
 		p.gone = process.deliversAtOnce()
@@ -234,6 +255,22 @@ func takesAtOnce(process actor.Process) bool {
 		return true
 	}
 	return false
+}
+
+// inOffice reports whether a party is known to have its name still, at no cost.
+func (p *party) inOffice() bool { return !p.mortal || p.leaving != nil && p.leaving.Load() == 0 }
+
+// leavingOf finds the flag by which protoactor itself tells whether an actor's
+// process, which PIDs keep, is to be looked up again. To look up each would cost
+// more than all the rest that is done with a party.
+//
+// SAFETY: it is an int32, and protoactor as well loads and stores it atomically.
+func leavingOf(process *actor.ActorProcess) *atomic.Int32 {
+	field := reflect.ValueOf(process).Elem().FieldByName("dead")
+	if !field.IsValid() || field.Kind() != reflect.Int32 {
+		return nil
+	}
+	return (*atomic.Int32)(field.Addr().UnsafePointer())
 }
 
 // deliversAtOnce reports whether an actor's mailbox is one of those that are

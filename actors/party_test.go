@@ -106,6 +106,55 @@ func TestNewActorUnderAnOldName(t *testing.T) {
 	young.silent()
 }
 
+// TestNewActorByTheOldPointer: a PID that was known to mean an actor means the next
+// one of that name as soon as there is one, while the first is on its way out. The
+// first one's operations are its own still.
+func TestNewActorByTheOldPointer(t *testing.T) {
+	for name, inline := range map[string]bool{"inline": true, "queued": false} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, manual, config(func(c *actors.Config) { c.Inline = inline }))
+			k := r.kernel(1)
+			leave := make(chan struct{})
+			old, err := r.system.Root.SpawnNamed(actor.PropsFromFunc(func(ctx actor.Context) {
+				if _, ok := ctx.Message().(*actor.Stopped); ok {
+					<-leave
+				}
+			}), "reused")
+			require.NoError(t, err)
+			pid := actor.NewPID(old.Address, old.Id) // that somebody keeps
+			submit := func(seq uint64, replyTo *actor.PID) {
+				r.system.Root.Send(r.pid, &messages.Submit{Op: &messages.Nop{}, ReplyTo: replyTo, ID: messages.OpID{Owner: pid, Seq: seq}})
+			}
+			submit(1, nil)
+			first := k.Next(t, ring.CodeNop)
+			stopped := r.system.Root.StopFuture(old)
+			r.until("the name is free", func() bool { _, alive := r.system.ProcessRegistry.Get(pid); return !alive })
+			other := r.requester()
+			submit(2, other.pid)
+			require.ErrorIs(t, expect[*messages.Refused](other).Err, messages.ErrOwner)
+			r.system.Root.Send(r.pid, &messages.Cancel{ID: messages.OpID{Owner: pid, Seq: 1}, ReplyTo: other.pid})
+			cancel := k.Next(t, ring.CodeCancel)
+			require.EqualValues(t, first.Name, cancel.Off)
+
+			q := r.spawn("reused", nil)
+			for seq := range uint64(3) {
+				submit(seq+1, nil)
+				k.Complete(k.Next(t, ring.CodeNop).Name, 0, 0)
+				require.Equal(t, seq+1, expect[*messages.Completion](q).ID.Seq)
+			}
+			close(leave)
+			require.NoError(t, stopped.Wait())
+			k.Complete(first.Name, canceled, 0)
+			k.Complete(cancel.Name, 0, 0)
+			require.Equal(t, messages.Cancelled, expect[*messages.CancelResult](other).Outcome)
+			submit(4, nil)
+			k.Complete(k.Next(t, ring.CodeNop).Name, 0, 0)
+			require.Equal(t, uint64(4), expect[*messages.Completion](q).ID.Seq)
+			q.silent()
+		})
+	}
+}
+
 // TestDeadOwnersQueuedSubmits: a Terminated overtakes the messages that were
 // posted before; those of the dead are undone when they surface.
 func TestDeadOwnersQueuedSubmits(t *testing.T) {
