@@ -18,6 +18,8 @@ type device struct {
 	issued   int
 	past     int // of them those that are past saving
 	waiting  queue
+	// calls and closes are its jobs in the blocking lane and in the closer.
+	calls, closes ring.Group
 }
 
 // deviceBound is how many of a device are issued at a time, as long as there are

@@ -103,7 +103,8 @@
 // that would hang as well; a Cancel waits for him, or for the drain's deadline.
 //
 // A device that hangs is known by its number, not by a mount: a bound on what is
-// issued to one keeps it from taking all kernel workers (see device).
+// issued to one keeps it from taking all kernel workers (see device), or all of
+// the blocking lane's (see ring.Group).
 //
 // A quota for each owner is not enough for nobody to be blocked: one of operations
 // that never end may take all of the kernel's places within it. The last of them

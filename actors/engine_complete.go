@@ -255,6 +255,9 @@ func (e *engine) ended(i uint32, p *operation) {
 	e.deadlineClear(p)
 	e.vacate(p)
 	e.dismiss(p)
+	if p.class == classLane {
+		e.laneEnded(p)
+	}
 	if p.turn {
 		p.turn = false
 		e.passTurn(p.direction())
@@ -299,7 +302,7 @@ func (e *engine) passTurn(d *direction) {
 func (e *engine) undo(p *operation) {
 	if p.res >= 0 && p.bringsDescriptor() {
 		e.counters.LateClosed++
-		e.closeFD(p.res)
+		e.closeFD(p.res, e.deviceFor(p))
 		p.res = -int32(unix.ECANCELED)
 	}
 }

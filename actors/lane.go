@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -31,8 +32,9 @@ func newLane(host ring.Host, workers, backlog int, wake func()) *lane {
 	return l
 }
 
-// closeWorkers is how many descriptors are closed at once.
-const closeWorkers = 16
+// closeWorkers is how many descriptors are closed at once, not counting those that
+// hang.
+const closeWorkers = 4
 
 // closed runs on a worker of the closer.
 func (l *lane) closed(*ring.Job) {
@@ -60,10 +62,10 @@ func (l *lane) done(job *ring.Job) {
 	l.wake()
 }
 
-// close closes a descriptor that nobody wants.
-func (l *lane) close(fd int32) {
+// close closes a descriptor that nobody wants, of a device.
+func (l *lane) close(fd int32, d *device) {
 	l.closes.Add(1)
-	job := &ring.Job{Call: ring.CallCloseFD, FD: fd, UserData: ring.MakeUserData(ring.KindInternal, 0, 0)}
+	job := &ring.Job{Call: ring.CallCloseFD, FD: fd, Group: &d.closes, UserData: ring.MakeUserData(ring.KindInternal, 0, 0)}
 	if !l.closer.Submit(job) {
 		// The lane is sized for every operation there can be, and closed only
 		// when no descriptor is left.
@@ -83,4 +85,31 @@ func (l *lane) take() []*ring.Job {
 	l.spare = batch
 	l.length.Store(0)
 	return batch
+}
+
+// laneDevice is where an operation of the blocking lane goes, as far as that is
+// known. A path counts with its directory: of many names in one the lane would
+// otherwise know nothing.
+func (e *engine) laneDevice(p *operation) *device {
+	if p.file != nil {
+		return e.deviceFor(p)
+	}
+	return e.region(laneRegion(p))
+}
+
+func laneRegion(p *operation) []byte {
+	path := p.extra.job.Path
+	return regionOf([]byte(path[:strings.LastIndexByte(path, '/')]))
+}
+
+// laneEnded is for an operation of the blocking lane that has ended: a region that
+// nothing is known of is not kept.
+func (e *engine) laneEnded(p *operation) {
+	if p.file != nil || len(e.regions) <= regionsKept {
+		return
+	}
+	name := laneRegion(p)
+	if d := e.regions[string(name)]; d != nil && d.issued == 0 && d.waiting.head == nil {
+		delete(e.regions, string(name))
+	}
 }

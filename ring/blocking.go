@@ -83,13 +83,17 @@ type Job struct {
 	// Target is what the symbolic link says.
 	Target string
 
+	// Group, if not nil, is those that may hang when this one does.
+	Group *Group
+
 	// Engine and Context are the submitter's. The lane leaves them alone.
 	Engine, Context any
 
 	// The rest is the lane's, under its mutex: the job's place among those that
 	// wait. Links in the job itself, rather than in a map and a list beside it,
 	// are why Submit never allocates.
-	waiting            bool
+	waiting, held      bool
+	arrival            uint64
 	next, prev         *Job // order of arrival
 	hashNext, hashPrev *Job // same bucket
 }

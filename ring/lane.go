@@ -1,8 +1,10 @@
 package ring
 
 import (
+	"cmp"
 	"context"
 	"math/bits"
+	"slices"
 	"sync"
 	"time"
 )
@@ -10,7 +12,8 @@ import (
 // Lane runs jobs that block, on a bounded number of worker goroutines, in the
 // order in which they were submitted. Jobs that hang must not hold up the
 // others: while some wait and none has been taken for a while, further workers
-// come, up to many times the bound. It has a worker only while it has a job:
+// come, up to many times the bound; and of those of one [Group] only some are
+// taken. It has a worker only while it has a job:
 // an idle lane is no goroutine, and takes no CPU.
 //
 // Each submitted job is given back exactly once: to done when it has run, or
@@ -80,12 +83,11 @@ func (l *Lane) Submit(j *Job) bool {
 		l.mu.Unlock()
 		panic(&InvariantError{What: "a job was submitted while it waits in a lane"})
 	}
-	if l.closed || l.running+l.queue.len >= l.workers+l.backlog {
+	if l.closed || l.running+l.queue.len+l.queue.held >= l.workers+l.backlog {
 		l.mu.Unlock()
 		return false
 	}
-	l.queue.push(j)
-	hire := l.hire()
+	hire := !l.queue.push(j) && l.hire()
 	if !hire {
 		l.hurry()
 	}
@@ -100,7 +102,7 @@ func (l *Lane) Submit(j *Job) bool {
 // further worker comes; and hurryFactor times the bound is how many there may be.
 const (
 	hurryAfter  = 10 * time.Millisecond
-	hurryFactor = 16
+	hurryFactor = 64
 )
 
 // hurry has the lane looked at in a while, if jobs wait for workers that may all
@@ -144,7 +146,7 @@ func (l *Lane) Withdraw(u UserData) bool {
 func (l *Lane) Waiting() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.queue.len
+	return l.queue.len + l.queue.held
 }
 
 // Running is how many jobs are in their call.
@@ -161,11 +163,7 @@ func (l *Lane) Close() []*Job {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
-	jobs := make([]*Job, 0, l.queue.len)
-	for j := l.queue.pop(); j != nil; j = l.queue.pop() {
-		jobs = append(jobs, j)
-	}
-	return jobs
+	return l.queue.all()
 }
 
 // Idle gives a channel that is closed once the lane has no worker, so that
@@ -230,7 +228,7 @@ func (l *Lane) work() {
 	s := l.scratches.Get().(*scratch)
 	for j := l.first(); j != nil; j = l.take() {
 		l.perform(j, s)
-		l.finished()
+		l.finished(j.Group)
 		l.done(j)
 	}
 	// Not after a panic: s is simply lost then.
@@ -259,10 +257,20 @@ func (l *Lane) takeLocked() *Job {
 	return j
 }
 
-func (l *Lane) finished() {
+// finished is for a job that has run. The next one of its group that was held back
+// is for another worker, if there may be one: this one may be held up in done.
+func (l *Lane) finished(g *Group) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.running--
-	l.mu.Unlock()
+	if !l.queue.left(g) {
+		return
+	}
+	if l.hire() {
+		go l.start()
+		return
+	}
+	l.hurry()
 }
 
 // leave counts a worker out. A worker that found the queue empty may leave it
@@ -298,13 +306,46 @@ func (l *Lane) idleTell() {
 	}
 }
 
+// Group is jobs of one lane that may all hang together, those of one device. Only so
+// many of them are among the jobs that workers take; the others are held back, and
+// keep nobody else's waiting. The zero value is ready for use; it is the lane's.
+type Group struct {
+	admitted int // that wait for a worker, or have one
+	held     jobList
+}
+
+// groupMost is how many jobs of one group may wait for a worker or have one.
+const groupMost = 8
+
+// full reports whether a job of the group is to be held back.
+func (g *Group) full() bool { return g != nil && g.admitted >= groupMost }
+
+// admit counts a job that is put among those that workers take.
+func (g *Group) admit() {
+	if g != nil {
+		g.admitted++
+	}
+}
+
+// leave is for one that has run or was withdrawn. It gives the one that may come in
+// its place, or nil.
+func (g *Group) leave() *Job {
+	if g == nil {
+		return nil
+	}
+	g.admitted--
+	return g.held.first
+}
+
 // jobQueue holds the jobs that wait, in order of arrival, and finds them by
-// their user data. Both are links inside the jobs.
+// their user data, those that are held back with their groups as well. Both are
+// links inside the jobs.
 type jobQueue struct {
-	len         int
-	first, last *Job
-	buckets     []*Job // a power of two of them
-	shift       uint
+	jobList
+	held    int    // jobs held back
+	arrived uint64 // jobs so far
+	buckets []*Job // a power of two of them
+	shift   uint
 }
 
 // bucketsMax keeps the index of a lane with a huge backlog small. Beyond it
@@ -324,27 +365,46 @@ func (q *jobQueue) bucket(u UserData) **Job {
 	return &q.buckets[uint64(u)*0x9e3779b97f4a7c15>>q.shift]
 }
 
-func (q *jobQueue) push(j *Job) {
-	j.waiting = true
-	j.prev, q.last = q.last, j
-	if j.prev != nil {
-		j.prev.next = j
-	} else {
-		q.first = j
-	}
+// push takes a job, and reports whether it is held back.
+func (q *jobQueue) push(j *Job) (held bool) {
+	j.waiting, j.arrival = true, q.arrived
+	q.arrived++
 	head := q.bucket(j.UserData)
 	j.hashNext, *head = *head, j
 	if j.hashNext != nil {
 		j.hashNext.hashPrev = j
 	}
-	q.len++
+	if j.held = j.Group.full(); j.held {
+		q.held++
+		j.Group.held.push(j)
+		return true
+	}
+	j.Group.admit()
+	q.jobList.push(j)
+	return false
 }
 
-// pop takes the oldest job, or nil.
+// left is for a job of a group that is not among those any more that workers take:
+// the next one is, and it reports whether there was one.
+func (q *jobQueue) left(g *Group) (more bool) {
+	j := g.leave()
+	if j == nil {
+		return false
+	}
+	g.held.remove(j)
+	q.held--
+	j.held = false
+	g.admit()
+	q.jobList.push(j)
+	return true
+}
+
+// pop takes the oldest job, or nil. It counts with its group still.
 func (q *jobQueue) pop() *Job {
 	j := q.first
 	if j != nil {
-		q.remove(j)
+		q.jobList.remove(j)
+		q.forget(j)
 	}
 	return j
 }
@@ -357,17 +417,21 @@ func (q *jobQueue) find(u UserData) *Job {
 	return j
 }
 
+// remove takes a job out that waits.
 func (q *jobQueue) remove(j *Job) {
-	if j.prev != nil {
-		j.prev.next = j.next
-	} else {
-		q.first = j.next
+	q.forget(j)
+	if j.held {
+		j.held = false
+		q.held--
+		j.Group.held.remove(j)
+		return
 	}
-	if j.next != nil {
-		j.next.prev = j.prev
-	} else {
-		q.last = j.prev
-	}
+	q.jobList.remove(j)
+	q.left(j.Group)
+}
+
+// forget has a job be found no more.
+func (q *jobQueue) forget(j *Job) {
 	if j.hashPrev != nil {
 		j.hashPrev.hashNext = j.hashNext
 	} else {
@@ -376,7 +440,52 @@ func (q *jobQueue) remove(j *Job) {
 	if j.hashNext != nil {
 		j.hashNext.hashPrev = j.hashPrev
 	}
-	j.next, j.prev, j.hashNext, j.hashPrev = nil, nil, nil, nil
+	j.hashNext, j.hashPrev = nil, nil
 	j.waiting = false
-	q.len--
+}
+
+// all gives all jobs, and keeps none.
+func (q *jobQueue) all() []*Job {
+	jobs := make([]*Job, 0, q.len+q.held)
+	for _, j := range q.buckets {
+		for ; j != nil; j = j.hashNext {
+			jobs = append(jobs, j)
+		}
+	}
+	slices.SortFunc(jobs, func(a, b *Job) int { return cmp.Compare(a.arrival, b.arrival) })
+	for _, j := range slices.Backward(jobs) { // the youngest first, so that none moves up
+		q.remove(j)
+	}
+	return jobs
+}
+
+// jobList is a list of jobs through the links in them.
+type jobList struct {
+	len         int
+	first, last *Job
+}
+
+func (l *jobList) push(j *Job) {
+	j.prev, l.last = l.last, j
+	if j.prev != nil {
+		j.prev.next = j
+	} else {
+		l.first = j
+	}
+	l.len++
+}
+
+func (l *jobList) remove(j *Job) {
+	if j.prev != nil {
+		j.prev.next = j.next
+	} else {
+		l.first = j.next
+	}
+	if j.next != nil {
+		j.next.prev = j.prev
+	} else {
+		l.last = j.prev
+	}
+	j.next, j.prev = nil, nil
+	l.len--
 }

@@ -663,3 +663,84 @@ func TestLaneHurries(t *testing.T) {
 	g.Close()
 	<-g.Idle()
 }
+
+// TestLaneGroup: jobs of one group, all of which hang, have some workers and no more,
+// and keep nobody else's waiting. They come in order, and what waits of them can be
+// withdrawn, and is given back by Close, as any.
+func TestLaneGroup(t *testing.T) {
+	g := newGated(2*groupMost, 1000)
+	var group Group
+	var hung []*Job
+	for n := range groupMost + 5 {
+		j := job(n)
+		j.Group = &group
+		hung = append(hung, j)
+		submitAll(t, g.Lane, j)
+	}
+	for range groupMost {
+		<-g.entered
+	}
+	other := job(1000)
+	other.Group = new(Group)
+	submitAll(t, g.Lane, other)
+	if got := <-g.entered; got != other {
+		t.Fatalf("job %v was taken, want the other group's", got.UserData)
+	}
+	g.finish(other)
+	if n := g.Waiting(); n != 5 {
+		t.Fatalf("%d wait, want 5", n)
+	}
+	held := hung[groupMost:]
+	if !g.Withdraw(held[1].UserData) || g.Withdraw(held[1].UserData) {
+		t.Fatal("what is held back cannot be withdrawn once")
+	}
+	for n, next := range []*Job{held[0], held[2]} {
+		g.finish(hung[n])
+		if got := <-g.entered; got != next {
+			t.Fatalf("job %v was taken, want %v", got.UserData, next.UserData)
+		}
+	}
+	if back := g.Close(); !slices.Equal(back, held[3:]) {
+		t.Fatalf("given back: %v", back)
+	}
+	for _, j := range append(hung[2:groupMost], held[0], held[2]) {
+		g.finish(j)
+	}
+	<-g.Idle()
+}
+
+// TestLaneGroupWithdraws: when one is withdrawn that waits for a worker, the next is
+// one of those that do.
+func TestLaneGroupWithdraws(t *testing.T) {
+	g := newGated(1, 1000)
+	busy := job(1000)
+	submitAll(t, g.Lane, busy)
+	<-g.entered
+	var group Group
+	var jobs []*Job
+	for n := range 3 * groupMost {
+		j := job(n)
+		j.Group = &group
+		jobs = append(jobs, j)
+		submitAll(t, g.Lane, j)
+	}
+	for _, j := range jobs[:groupMost+1] {
+		if !g.Withdraw(j.UserData) {
+			t.Fatal("it waits, and cannot be withdrawn")
+		}
+	}
+	last := job(1001)
+	submitAll(t, g.Lane, last)
+	g.finish(busy)
+	want := slices.Clone(jobs[groupMost+1 : 2*groupMost+1]) // those that were held back until a place was free
+	want = append(want, last)
+	want = append(want, jobs[2*groupMost+1:]...)
+	for n, j := range want {
+		if got := <-g.entered; got != j {
+			t.Fatalf("%d: job %v was taken, want %v", n, got.UserData, j.UserData)
+		}
+		g.finish(j)
+	}
+	g.Close()
+	<-g.Idle()
+}
