@@ -64,6 +64,7 @@ func (e *engine) feed() {
 			at = nil
 			owed = owed || taken > e.table.Live() // those who were told may not come
 		case !e.hasRoom(p, taken):
+			owed = owed || e.hasRoom(p, e.table.Live()) // as above
 		case late || e.hasPlenty(p, taken):
 			taken++
 			p.send(&messages.Ready{})

@@ -281,6 +281,28 @@ func TestRoomBesideIdle(t *testing.T) {
 	require.Zero(t, r.glass.Look().Starved)
 }
 
+// TestRoomNotTaken: of two that hold their few the first is told of the one slot
+// there is, and does not come. The second is told of it then.
+func TestRoomNotTaken(t *testing.T) {
+	const all, anyones = 128, 96
+	r := newRig(t, config(func(c *actors.Config) { c.InFlight, c.Queue = 64, all-64 }))
+	first, second, idler := r.requester(), r.requester(), r.requester()
+	for _, q := range []*requester{first, second} {
+		q.idle(1, time.Hour)
+	}
+	ids := idler.idle(anyones-2, time.Hour)
+	for _, q := range []*requester{first, second} {
+		q.send(&messages.Nop{})
+		require.ErrorIs(t, expect[*messages.Refused](q).Err, messages.ErrOverloaded)
+	}
+	idler.cancel(ids[0])
+	idler.cancelled(ids[0])
+	r.clock.feed()
+	expect[*messages.Ready](first)
+	r.clock.feed()
+	expect[*messages.Ready](second)
+}
+
 // TestRoomForMany: who holds much is told at once if there is plenty of room, and
 // in a while of whatever there is.
 func TestRoomForMany(t *testing.T) {
