@@ -134,8 +134,22 @@ func (e *engine) dismiss(p *operation) {
 		d.past--
 	}
 	e.admitWaiting(d)
+	if e.occupied == scarce-1 {
+		e.noLongerScarce()
+	}
 	if d.issued == 0 && d.waiting.head == nil {
 		e.forgetRegion(p, d)
+	}
+}
+
+// noLongerScarce issues what has waited for want of workers: of a device that
+// hangs nothing may end that would have it looked at.
+func (e *engine) noLongerScarce() {
+	for _, d := range e.devices {
+		e.admitWaiting(d)
+	}
+	for _, d := range e.regions {
+		e.admitWaiting(d)
 	}
 }
 

@@ -167,3 +167,42 @@ func TestPastSaving(t *testing.T) {
 		})
 	}
 }
+
+// TestScarceNoMore: what waits because workers are scarce is issued when they are
+// not any more, though nothing of its own device ends.
+func TestScarceNoMore(t *testing.T) {
+	r := newRig(t, config(manyInFlight), config(func(c *actors.Config) {
+		c.Backend, c.OpenFallback = actors.BackendPortable, c.OpenKernel
+	}))
+	k := r.kernel(1)
+	k.OnTaken(func(taken *fake.Taken) {
+		if taken.Code != ring.CodeCancel {
+			r.oblige(k, taken)
+			return
+		}
+		k.TryComplete(taken.Name, already, 0)
+	})
+	q := r.requester()
+	const hung = 10 // more than a device has when workers are scarce
+	for n := range hung {
+		id := q.send(&messages.Mkdir{Path: fmt.Sprint("/mnt/hung/", n)})
+		k.Next(t, ring.CodeMkdir)
+		q.cancel(id)
+	}
+	var busy []*fake.Taken
+	for d := 0; hung+len(busy) < actors.Scarce; d++ {
+		other := r.requester()
+		for n := 0; n < actors.DeviceBound && hung+len(busy) < actors.Scarce; n++ {
+			other.send(&messages.Mkdir{Path: fmt.Sprintf("/srv%d/x/%d", d, n)})
+			busy = append(busy, k.Next(t, ring.CodeMkdir))
+		}
+	}
+	last := q.send(&messages.Unlink{Path: "/mnt/hung/waits"})
+	q.silent()
+	require.Equal(t, 1, r.inspect().Queued)
+	for _, b := range busy {
+		k.Complete(b.Name, 0, 0)
+	}
+	k.Complete(k.Next(t, ring.CodeUnlink).Name, 0, 0)
+	q.succeeds(last)
+}
