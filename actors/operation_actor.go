@@ -163,7 +163,7 @@ func (a *operationActor[R]) finish(ctx actor.Context, done *OpDone[R]) {
 	done.PID, done.Token = ctx.Self(), a.token
 	if !a.life.told {
 		a.life.told = true
-		ctx.Send(a.parent, done)
+		ctx.ActorSystem().Root.Send(a.parent, done) // past the actor's own middleware, which may fail
 	}
 	ctx.Stop(ctx.Self())
 }

@@ -226,3 +226,27 @@ func TestRestartedOperationActor(t *testing.T) {
 		})
 	}
 }
+
+// TestDonePastMiddleware: the parent is told, whatever the operation actor's own
+// middleware does to what it sends.
+func TestDonePastMiddleware(t *testing.T) {
+	r := newRig(t)
+	q := r.requester()
+	k := r.kernel(1)
+	failing := actor.WithSenderMiddleware(func(next actor.SenderFunc) actor.SenderFunc {
+		return func(c actor.SenderContext, to *actor.PID, e *actor.MessageEnvelope) {
+			if to.Equal(q.pid) {
+				panic("a middleware fails")
+			}
+			next(c, to, e)
+		}
+	})
+	spawned := make(chan *actor.PID, 1)
+	r.system.Root.Send(q.pid, do(func(ctx actor.Context) {
+		spawned <- actors.SpawnOp(ctx, r.rm.Client(), &messages.Nop{}, "token", failing)
+	}))
+	pid := <-spawned
+	k.Complete(k.Next(t, ring.CodeNop).Name, 0, 0)
+	require.NoError(t, done[messages.None](q, pid).Err)
+	q.silent()
+}
