@@ -16,11 +16,14 @@ func (m mailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor
 }
 
 // PostUserMessage implements actor.Mailbox. protoactor's own takes a nil for an
-// empty queue, and looks into it for ever.
+// empty queue, and looks into it for ever; a batch, which it unpacks, may have
+// one in it, and none of the supervisor's messages comes in one.
 func (m mailbox) PostUserMessage(message any) {
-	if message != nil {
-		m.Mailbox.PostUserMessage(message)
+	switch actor.UnwrapEnvelopeMessage(message).(type) {
+	case nil, actor.MessageBatch:
+		return
 	}
+	m.Mailbox.PostUserMessage(message)
 }
 
 // doorkeeper stands before the supervisor.
