@@ -47,8 +47,10 @@ func TestLifecycleMessagesFromUsers(t *testing.T) {
 	require.True(t, ok)
 
 	require.NoError(t, b.system.Root.PoisonFuture(pidOf(s)).Wait()) // which is a user's to send
-	_, ok = supervisor.Get(b.system)
-	require.False(t, ok)
+	b.until("the last answer is given", func() bool {
+		_, there := supervisor.Get(b.system)
+		return !there
+	})
 	_, err := shutDown(t.Context(), s).wait(t)
 	require.NoError(t, err)
 }
