@@ -2,7 +2,6 @@ package actors
 
 import (
 	"container/heap"
-	"sync/atomic"
 	"time"
 
 	"github.com/ringmaster-io/ringmaster/ring"
@@ -89,36 +88,29 @@ func (e *engine) armTimer(l *link) {
 	l.armed, l.armedAt = u, e.heap[0].deadline
 }
 
-// outage is the nearest deadline's timer while there is no ring to have it.
+// outage is set to the nearest deadline while there is no ring to time it.
 type outage struct {
-	timer Timer // nil unless one runs
-	at    time.Time
-	due   atomic.Bool
+	alarm
+	at time.Time
 }
 
-// timeOutage starts that timer, or stops it when a ring has come.
+// timeOutage sets it, or stops it when a ring has come.
 func (e *engine) timeOutage() {
 	o := &e.outage
 	wanted := e.current == nil && len(e.heap) > 0 && e.closing != gone
-	if o.timer != nil && (!wanted || e.heap[0].deadline.Before(o.at)) {
-		o.timer.Stop()
-		o.timer = nil
+	if o.set && (!wanted || e.heap[0].deadline.Before(o.at)) {
+		o.stop()
 	}
-	if !wanted || o.timer != nil {
+	if !wanted || o.set {
 		return
 	}
 	o.at = e.heap[0].deadline
-	o.timer = e.crew.AfterFunc(max(o.at.Sub(e.crew.Now()), 0), func() {
-		o.due.Store(true)
-		e.drive.wake()
-	})
+	e.setAlarm(&o.alarm, max(o.at.Sub(e.crew.Now()), 0))
 }
 
 // expireOutage is for deadlines that have come while there was no ring.
 func (e *engine) expireOutage() {
-	if o := &e.outage; o.due.Load() {
-		o.due.Store(false)
-		o.timer = nil
+	if e.outage.rang() {
 		e.expire()
 	}
 }

@@ -69,15 +69,13 @@ type engine struct {
 	counters    messages.Counters
 	quarantined int
 	busy        bool // the kernel takes no submissions for the moment
-	busyTimer   Timer
-	busyOver    atomic.Bool
+	busyOver    alarm
 	timerSeq    uint64
 	insist      insistence
 	entersGone  uint64 // of the rings that are closed
 
 	closing   stopping
-	graceful  Timer
-	graceUp   atomic.Bool
+	graceUp   alarm
 	opened    chan error    // gets the outcome of the first start
 	answered  chan struct{} // closed when, closing, everything is answered
 	closed    chan struct{} // closed when nothing is left

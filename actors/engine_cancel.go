@@ -2,7 +2,6 @@ package actors
 
 import (
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -254,15 +253,11 @@ func (e *engine) cancelAnswered(i uint32, cqe ring.CQE) {
 		return
 	}
 	e.insist.slots = append(e.insist.slots, i)
-	if e.insist.armed {
+	if e.insist.set {
 		return
 	}
-	e.insist.armed = true
 	e.insist.delay = min(max(2*e.insist.delay, insistFirst), insistLast)
-	e.insist.timer = e.crew.AfterFunc(e.insist.delay, func() {
-		e.insist.due.Store(true)
-		e.drive.wake()
-	})
+	e.setAlarm(&e.insist.alarm, e.insist.delay)
 }
 
 // cancelEnded records that a cancel is no more.
@@ -274,13 +269,11 @@ func (e *engine) cancelEnded(i uint32, u ring.UserData) {
 }
 
 // insistence is the list of operations whose cancellation is to be asked for
-// again, once its timer has set due.
+// again, once its alarm rings.
 type insistence struct {
+	alarm
 	slots []uint32
-	armed bool
 	delay time.Duration
-	timer Timer
-	due   atomic.Bool
 }
 
 const (
@@ -290,11 +283,9 @@ const (
 
 // askAgain asks again for what is still not cancelled.
 func (e *engine) askAgain() {
-	if !e.insist.due.Load() {
+	if !e.insist.rang() {
 		return
 	}
-	e.insist.due.Store(false)
-	e.insist.armed = false
 	slots := e.insist.slots
 	e.insist.slots = nil
 	asked := false

@@ -61,8 +61,7 @@ func (e *engine) room() bool {
 
 // issue pushes what is queued, as far as there is room.
 func (e *engine) issue(thread *pinnedThread) {
-	if e.busyOver.Load() {
-		e.busyOver.Store(false)
+	if e.busyOver.rang() {
 		e.busy = false
 	}
 	if e.busy {
@@ -206,7 +205,7 @@ func (e *engine) fenceAside() {
 		e.aside = nil
 		l.draining = true
 		e.takeBack(l)
-		e.timeLink(l, e.config.DrainTimeout)
+		e.setAlarm(&l.overdue, e.config.DrainTimeout)
 	}
 }
 
@@ -284,13 +283,7 @@ const backOffTime = time.Millisecond
 
 func (e *engine) backOff() {
 	e.busy = true
-	if e.busyTimer != nil {
-		e.busyTimer.Stop()
-	}
-	e.busyTimer = e.crew.AfterFunc(backOffTime, func() {
-		e.busyOver.Store(true)
-		e.drive.wake()
-	})
+	e.setAlarm(&e.busyOver, backOffTime)
 }
 
 // wakePinned calls the pinned thread when there is work that only it may

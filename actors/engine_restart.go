@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -188,23 +187,12 @@ func (e *engine) fence(restart bool) {
 		l.armed = 0
 	}
 	if restart {
-		e.timeLink(l, e.config.DrainTimeout)
+		e.setAlarm(&l.overdue, e.config.DrainTimeout)
 		if e.config.Policy == CancelInFlight {
 			e.cancelLink(l)
 		}
 	}
 	e.herald.Announce(&messages.RingFencedEvent{Owner: e.self, Epoch: l.epoch, InFlight: l.operations})
-}
-
-// timeLink gives a ring that is being drained so much time.
-func (e *engine) timeLink(l *link, d time.Duration) {
-	if l.timer != nil {
-		l.timer.Stop()
-	}
-	l.timer = e.crew.AfterFunc(d, func() {
-		l.overdue.Store(true)
-		e.drive.wake()
-	})
 }
 
 // cancelLink asks for the cancellation of all that a ring has.
@@ -288,19 +276,17 @@ func (e *engine) afterPanic() {
 // would wait for ever, and ends at once if it is told to.
 func (e *engine) expireLinks() {
 	for _, l := range e.links {
-		if !l.draining || l.forfeited || l.requests == 0 || !l.overdue.Load() {
+		if !l.draining || l.forfeited || l.requests == 0 || !l.overdue.rang() {
 			continue
 		}
 		if !l.told {
-			l.overdue.Store(false)
 			e.cancelLink(l)
-			e.timeLink(l, e.config.ShutdownGrace)
+			e.setAlarm(&l.overdue, e.config.ShutdownGrace)
 			continue
 		}
 		e.forfeit(l)
 	}
-	if e.graceUp.Load() {
-		e.graceUp.Store(false)
+	if e.graceUp.rang() {
 		e.forfeitAll()
 	}
 }
@@ -363,9 +349,7 @@ func (e *engine) settle() {
 // goroutine of its own: it may have to wait for the ring's watcher.
 func (e *engine) closeLink(l *link) {
 	e.entersGone += l.kernel.Enters()
-	if l.timer != nil {
-		l.timer.Stop()
-	}
+	l.overdue.stop()
 	if l.thread != nil {
 		l.thread.stop()
 	}

@@ -16,10 +16,7 @@ func (e *engine) beginStop(cancel bool) {
 		return
 	}
 	e.closing = cancelling
-	e.graceful = e.crew.AfterFunc(e.config.ShutdownGrace, func() {
-		e.graceUp.Store(true)
-		e.drive.wake()
-	})
+	e.setAlarm(&e.graceUp, e.config.ShutdownGrace)
 	e.repair()
 	e.table.Each(func(i uint32, state ring.State) {
 		if state != ring.Settling && state != ring.Quarantined {
@@ -61,9 +58,7 @@ func (e *engine) advanceStop() {
 // as soon as they are empty.
 func (e *engine) becomeStopped() {
 	e.closing = stopped
-	if e.graceful != nil {
-		e.graceful.Stop()
-	}
+	e.graceUp.stop()
 	e.handles.Each(func(f *file) { e.closeFile(f) })
 	final := e.picture()
 	e.fence(false)
@@ -75,7 +70,7 @@ func (e *engine) becomeStopped() {
 	for _, l := range e.links {
 		e.askKernel(l)
 		l.told = true
-		e.timeLink(l, e.config.ShutdownGrace) // if it has lost something it is closed then
+		e.setAlarm(&l.overdue, e.config.ShutdownGrace) // if it has lost something it is closed then
 	}
 	e.enter()
 	e.reap()
@@ -104,19 +99,10 @@ func (e *engine) closeDrained() {
 // becomeGone: nothing is left but the goroutines, which end now.
 func (e *engine) becomeGone() {
 	e.closing = gone
-	if e.busyTimer != nil {
-		e.busyTimer.Stop()
+	for _, a := range [...]*alarm{&e.busyOver, &e.insist.alarm, &e.outage.alarm, &e.hunger.alarm} {
+		a.stop()
 	}
 	e.lane.end(&e.house)
-	if e.insist.timer != nil {
-		e.insist.timer.Stop()
-	}
-	if e.outage.timer != nil {
-		e.outage.timer.Stop()
-	}
-	if e.hunger.timer != nil {
-		e.hunger.timer.Stop()
-	}
 	e.drive.end()
 	e.house.leave()
 }

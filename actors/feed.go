@@ -2,7 +2,6 @@ package actors
 
 import (
 	"container/list"
-	"sync/atomic"
 	"time"
 
 	"github.com/ringmaster-io/ringmaster/messages"
@@ -13,10 +12,8 @@ import (
 // for one that holds little is none for one that holds much, and what never ends of
 // others may keep the latter waiting for ever, but not the former.
 type hunger struct {
+	alarm
 	owners list.List
-	armed  bool
-	timer  Timer
-	due    atomic.Bool
 }
 
 // feedAfter is how long one that would be refused again soon is not told of the
@@ -49,11 +46,7 @@ func (e *engine) feed() {
 	if e.hunger.owners.Len() == 0 {
 		return
 	}
-	late := e.hunger.due.Load()
-	if late {
-		e.hunger.due.Store(false)
-		e.hunger.armed = false
-	}
+	late := e.hunger.rang()
 	owed := false
 	taken := e.table.Live()
 	for at := e.hunger.owners.Front(); at != nil; {
@@ -90,12 +83,7 @@ func (e *engine) hasPlenty(p *party, taken int) bool {
 
 // feedLater has those told in a while for whom there is little room.
 func (e *engine) feedLater() {
-	if e.hunger.armed || e.closing != serving {
-		return
+	if !e.hunger.set && e.closing == serving {
+		e.setAlarm(&e.hunger.alarm, feedAfter)
 	}
-	e.hunger.armed = true
-	e.hunger.timer = e.crew.AfterFunc(feedAfter, func() {
-		e.hunger.due.Store(true)
-		e.drive.wake()
-	})
 }

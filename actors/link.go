@@ -39,11 +39,10 @@ type link struct {
 	back     atomic.Bool
 	late     atomic.Uint64
 	lateLost atomic.Bool
-	// overdue is set when a draining ring's time is up.
-	overdue   atomic.Bool
+	// overdue rings when a draining ring's time is up.
+	overdue   alarm
 	told      bool // its operations were asked to stop
 	forfeited bool
-	timer     Timer
 	// unasked are the slots whose operation the kernel is still to be asked to
 	// cancel, and disarm the timers.
 	unasked []uint32
