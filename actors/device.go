@@ -1,6 +1,10 @@
 package actors
 
-import "github.com/ringmaster-io/ringmaster/ring"
+import (
+	"strings"
+
+	"github.com/ringmaster-io/ringmaster/ring"
+)
 
 // device is one file system that operations go to, and what was learned of it.
 // It is judged by what it answers: to ask it what it is may hang with it.
@@ -86,12 +90,17 @@ func (e *engine) pastSaving(p *operation) {
 // deviceFor is where an operation goes, as far as that is known.
 func (e *engine) deviceFor(p *operation) *device {
 	if p.file != nil {
-		if d := p.file.Payload.device; d != nil {
-			return d
-		}
-		return e.region(nil) // a file that was just created
+		return e.deviceOfFile(p.file)
 	}
-	return e.region(regionOf(p.request.Location()))
+	return e.region(p.region())
+}
+
+// deviceOfFile is where a file is.
+func (e *engine) deviceOfFile(f *file) *device {
+	if d := f.Payload.device; d != nil {
+		return d
+	}
+	return e.region(nil) // it was just created
 }
 
 // region stands for the device of an absolute path.
@@ -102,6 +111,16 @@ func (e *engine) region(name []byte) *device {
 		e.regions[string(name)] = d
 	}
 	return d
+}
+
+// region is that of an operation's path. In the blocking lane a path counts with
+// its directory: of many names in one the lane would otherwise know nothing.
+func (p *operation) region() []byte {
+	if p.class == classLane {
+		path := p.extra.job.Path
+		return regionOf([]byte(path[:strings.LastIndexByte(path, '/')]))
+	}
+	return regionOf(p.request.Location())
 }
 
 // regionOf is what two paths have in common that may lead to one device: their
@@ -137,9 +156,7 @@ func (e *engine) dismiss(p *operation) {
 	if e.occupied == scarce-1 {
 		e.noLongerScarce()
 	}
-	if d.issued == 0 && d.waiting.head == nil {
-		e.forgetRegion(p, d)
-	}
+	e.forgetRegion(p)
 }
 
 // noLongerScarce issues what has waited for want of workers: of a device that
@@ -164,12 +181,13 @@ func (e *engine) admitWaiting(d *device) {
 // regionsKept is how many regions are kept that have nothing issued.
 const regionsKept = 1024
 
-// forgetRegion drops a region that nothing is known of.
-func (e *engine) forgetRegion(p *operation, d *device) {
+// forgetRegion drops an operation's region, if nothing is known of it.
+func (e *engine) forgetRegion(p *operation) {
 	if p.file != nil || len(e.regions) <= regionsKept {
 		return
 	}
-	if name := regionOf(p.request.Location()); e.regions[string(name)] == d {
+	name := p.region()
+	if d := e.regions[string(name)]; d != nil && d.issued == 0 && d.waiting.head == nil {
 		delete(e.regions, string(name))
 	}
 }

@@ -152,7 +152,7 @@ func (e *engine) fillHandle(c *messages.Completion, p *operation, flags int, rig
 		err = messages.ErrOwner
 	}
 	if err != nil {
-		e.closeFD(fd, e.deviceFor(p))
+		e.lane.close(fd, e.deviceFor(p))
 		c.Err = &messages.OpError{Op: c.Op.Name(), Path: pathOf(c.Op), Err: err}
 		return
 	}

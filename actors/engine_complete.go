@@ -256,7 +256,7 @@ func (e *engine) ended(i uint32, p *operation) {
 	e.vacate(p)
 	e.dismiss(p)
 	if p.class == classLane {
-		e.laneEnded(p)
+		e.forgetRegion(p)
 	}
 	if p.turn {
 		p.turn = false
@@ -302,7 +302,7 @@ func (e *engine) passTurn(d *direction) {
 func (e *engine) undo(p *operation) {
 	if p.res >= 0 && p.bringsDescriptor() {
 		e.counters.LateClosed++
-		e.closeFD(p.res, e.deviceFor(p))
+		e.lane.close(p.res, e.deviceFor(p))
 		p.res = -int32(unix.ECANCELED)
 	}
 }

@@ -142,7 +142,7 @@ func (e *engine) strand(p *operation) {
 		return
 	}
 	u := e.table.Issue(p.slot)
-	e.closeFD(p.file.FD, e.deviceFor(p))
+	e.lane.close(p.file.FD, e.deviceFor(p))
 	p.res = 0
 	e.apply(p.slot, e.table.Completed(u, ring.Done))
 }

@@ -349,7 +349,7 @@ func (e *engine) inOrder(p *operation) {
 func (e *engine) enqueue(p *operation) {
 	switch {
 	case p.class == classLane:
-		p.extra.job.Group = &e.laneDevice(p).calls
+		p.extra.job.Group = &e.deviceFor(p).calls
 		p.extra.job.UserData = e.table.Issue(p.slot)
 		e.counters.Blocking++
 		if !e.lane.Submit(p.extra.job) {

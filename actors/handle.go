@@ -128,15 +128,8 @@ func (e *engine) drop(f *file) {
 // discard closes a descriptor in the blocking lane: closing may block, on a
 // network file system for instance.
 func (e *engine) discard(f *file) {
-	e.closeFD(f.FD, f.Payload.device)
+	e.lane.close(f.FD, e.deviceOfFile(f))
 	e.handles.Forget(f)
-}
-
-func (e *engine) closeFD(fd int32, d *device) {
-	if d == nil {
-		d = e.region(nil)
-	}
-	e.lane.close(fd, d)
 }
 
 // handleOf is the capability for a file.

@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -85,31 +84,4 @@ func (l *lane) take() []*ring.Job {
 	l.spare = batch
 	l.length.Store(0)
 	return batch
-}
-
-// laneDevice is where an operation of the blocking lane goes, as far as that is
-// known. A path counts with its directory: of many names in one the lane would
-// otherwise know nothing.
-func (e *engine) laneDevice(p *operation) *device {
-	if p.file != nil {
-		return e.deviceFor(p)
-	}
-	return e.region(laneRegion(p))
-}
-
-func laneRegion(p *operation) []byte {
-	path := p.extra.job.Path
-	return regionOf([]byte(path[:strings.LastIndexByte(path, '/')]))
-}
-
-// laneEnded is for an operation of the blocking lane that has ended: a region that
-// nothing is known of is not kept.
-func (e *engine) laneEnded(p *operation) {
-	if p.file != nil || len(e.regions) <= regionsKept {
-		return
-	}
-	name := laneRegion(p)
-	if d := e.regions[string(name)]; d != nil && d.issued == 0 && d.waiting.head == nil {
-		delete(e.regions, string(name))
-	}
 }

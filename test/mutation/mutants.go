@@ -56,7 +56,7 @@ var mutants = []mutant{
 	{
 		name: "a late descriptor is not closed",
 		file: "actors/engine_complete.go",
-		old:  "\t\te.counters.LateClosed++\n\t\te.closeFD(p.res, e.deviceFor(p))\n",
+		old:  "\t\te.counters.LateClosed++\n\t\te.lane.close(p.res, e.deviceFor(p))\n",
 		new:  "\t\te.counters.LateClosed++\n",
 	},
 	{
