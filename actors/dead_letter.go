@@ -97,21 +97,20 @@ func (d door) refuseDeadLetter(letter *actor.DeadLetterEvent) {
 // have the Completion, which this does not overtake.
 func (d door) tellStopped(result messages.CancelResult, sender, replyTo, owner *actor.PID) {
 	result.Outcome = messages.AlreadyDone
-	to := firstAlive(d.system, replyTo, owner, sender)
-	if to == nil || to.Equal(sender) && !isActor(d.system, to) {
-		return
-	}
-	d.outboxes.tell(d.system, to, &result)
+	d.tellOnce(firstAlive(d.system, replyTo, owner, sender), sender, &result)
 }
 
 func (d door) refuseStopped(m *messages.Submit, sender *actor.PID) {
-	if m == nil {
-		return
+	if m != nil {
+		d.tellOnce(doorOf(d.system, m, sender), sender, refusedOf(m, ownerOf(m, sender), messages.ErrStopped))
 	}
-	if to := doorOf(d.system, m, sender); to == nil || to.Equal(sender) && !isActor(d.system, to) {
-		return
+}
+
+// tellOnce answers a dead letter, unless protoactor itself has.
+func (d door) tellOnce(to, sender *actor.PID, message any) {
+	if to != nil && (!to.Equal(sender) || isActor(d.system, to)) {
+		d.outboxes.tell(d.system, to, message)
 	}
-	d.refuse(m, sender, messages.ErrStopped)
 }
 
 // refuse refuses a Submit that the ring owner does not get to see.

@@ -119,10 +119,7 @@ func (e *engine) check(m *messages.Submit, owner *party) error {
 		return messages.ErrUnavailable
 	case e.quarantined >= e.config.QuarantineMax:
 		return messages.ErrQuarantine
-	case e.table.Live() >= e.accepts():
-		e.starve(owner)
-		return messages.ErrOverloaded
-	case !fair(e.table.Live(), e.accepts(), owner.open):
+	case e.table.Live() >= e.accepts(), !fair(e.table.Live(), e.accepts(), owner.open):
 		e.starve(owner)
 		return messages.ErrOverloaded
 	case owner.open >= e.config.OwnerQuota:
