@@ -25,31 +25,13 @@ import (
 //     actor: whoever asks gets the answer, and is not blocked meanwhile.
 func BenchmarkPortableRatio(b *testing.B) {
 	path := benchFile(b)
-	for _, pair := range []struct {
-		name  string
-		depth int
-		plain func(path string, depth int) (loop, error)
-	}{
-		{"portable-1-to-ReadAt", 1, openFileLoop},
-		{"portable-128-to-crowd", 128, openCrowdLoop},
-		{"portable-128-to-spawn", 128, openSpawnLoop},
+	for _, plain := range []benchWay{
+		{"ReadAt", 1, openFileLoop},
+		{"crowd", 128, openCrowdLoop},
+		{"spawn", 128, openSpawnLoop},
 	} {
-		b.Run(pair.name, func(b *testing.B) {
-			x, err := openPortableLoop(path, pair.depth)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer x.close()
-			y, err := pair.plain(path, pair.depth)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer y.close()
-			for b.Loop() {
-				b.ReportMetric(benchRatio(b, x, y), "times")
-			}
-			b.ReportMetric(0, "ns/op") // says nothing here
-		})
+		ours := benchWay{fmt.Sprint("portable-", plain.depth), plain.depth, openPortableLoop}
+		b.Run(ours.name+"-to-"+plain.name, func(b *testing.B) { benchPair(b, path, ours, plain) })
 	}
 }
 

@@ -57,11 +57,14 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-var benchWays = []struct {
+// benchWay is one way to read, with so many reads in flight.
+type benchWay struct {
 	name  string
 	depth int
 	open  func(path string, depth int) (loop, error)
-}{
+}
+
+var benchWays = []benchWay{
 	{"ReadAt", 1, openFileLoop},
 	{"ring-1", 1, openRingLoop},
 	{"ring-128", 128, openRingLoop},
@@ -79,22 +82,27 @@ func BenchmarkReadRatio(b *testing.B) {
 	for _, pair := range []struct{ ours, theirs int }{{3, 0}, {3, 1}, {5, 2}} {
 		ours, theirs := benchWays[pair.ours], benchWays[pair.theirs]
 		b.Run(ours.name+"-to-"+theirs.name, func(b *testing.B) {
-			x, err := ours.open(path, ours.depth)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer x.close()
-			y, err := theirs.open(path, theirs.depth)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer y.close()
-			for b.Loop() {
-				b.ReportMetric(benchRatio(b, x, y), "times")
-			}
-			b.ReportMetric(0, "ns/op") // says nothing here
+			benchPair(b, path, ours, theirs)
 		})
 	}
+}
+
+// benchPair reports how long one way takes, in the other's time.
+func benchPair(b *testing.B, path string, ours, theirs benchWay) {
+	x, err := ours.open(path, ours.depth)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer x.close()
+	y, err := theirs.open(path, theirs.depth)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer y.close()
+	for b.Loop() {
+		b.ReportMetric(benchRatio(b, x, y), "times")
+	}
+	b.ReportMetric(0, "ns/op") // says nothing here
 }
 
 // benchRatio is the median over some turns of how long x takes, in y's time.
