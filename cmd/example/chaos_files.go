@@ -70,14 +70,11 @@ func (c *scene) pour(h messages.Handle, want []byte) error {
 			ops[i] = &messages.WriteV{Handle: h, Bufs: c.cut(part), Offset: int64(p.at)}
 		}
 	}
-	deeds, err := c.all(ops...)
+	deeds, err := c.succeed(ops...)
 	if err != nil {
 		return err
 	}
 	for i, d := range deeds {
-		if d.err != nil {
-			return d.err
-		}
 		if d.answer.N != pieces[i].n {
 			return fmt.Errorf("%d of %d bytes are written", d.answer.N, pieces[i].n)
 		}
@@ -167,14 +164,11 @@ func (c *scene) readBack(h messages.Handle, want []byte) error {
 	}
 	ops = append(ops, &messages.Read{Handle: h, Buf: make([]byte, 16), Offset: int64(len(want))})
 	pieces = append(pieces, piece{len(want), 0})
-	deeds, err := c.all(ops...)
+	deeds, err := c.succeed(ops...)
 	if err != nil {
 		return err
 	}
 	for i, d := range deeds {
-		if d.err != nil {
-			return d.err
-		}
 		if d.answer.N != pieces[i].n {
 			return fmt.Errorf("%d of %d bytes are read at %d", d.answer.N, pieces[i].n, pieces[i].at)
 		}

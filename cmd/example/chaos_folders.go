@@ -35,14 +35,8 @@ func (c *scene) folders() error {
 		want[file] = true
 		ops[i] = &messages.Open{Dir: folder, Path: file, Flags: os.O_WRONLY | os.O_CREATE, Mode: 0o600}
 	}
-	deeds, err := c.all(ops...)
-	if err != nil {
+	if _, err := c.succeed(ops...); err != nil {
 		return err
-	}
-	for _, d := range deeds {
-		if d.err != nil {
-			return d.err
-		}
 	}
 	if err := c.lists(folder, want); err != nil {
 		return err
@@ -135,14 +129,11 @@ func (c *scene) bursts() error {
 			ops[i] = &messages.Read{Handle: h, Buf: make([]byte, len(want))}
 		}
 	}
-	deeds, err := c.all(ops...)
+	deeds, err := c.succeed(ops...)
 	if err != nil {
 		return err
 	}
 	for _, d := range deeds {
-		if d.err != nil {
-			return d.err
-		}
 		if read, ok := d.op.(*messages.Read); ok && !bytes.Equal(read.Buf, want) {
 			return fmt.Errorf("a read of %d bytes brings %d others", len(want), d.answer.N)
 		}

@@ -141,6 +141,17 @@ func (s *script) all(ops ...messages.Op) ([]*deed, error) {
 	}
 }
 
+// succeed is the same for operations that all have to.
+func (s *script) succeed(ops ...messages.Op) ([]*deed, error) {
+	deeds, err := s.all(ops...)
+	for _, d := range deeds {
+		if err == nil {
+			err = d.err
+		}
+	}
+	return deeds, err
+}
+
 // cancel asks for the cancellation of a deed.
 func (s *script) cancel(d *deed) *cancelling {
 	c := s.cancelling(d)
