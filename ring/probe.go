@@ -136,6 +136,8 @@ func (r *Ring) openSetup(params *sys.Params, options Options) (err error) {
 		return fmt.Errorf("io_uring_setup: SUBMIT_ALL not supported (requires Linux 5.18): %w", err)
 	case syscall.EPERM, syscall.EACCES:
 		return fmt.Errorf("io_uring_setup (see kernel.io_uring_disabled and seccomp): %w", err)
+	case syscall.ENOMEM:
+		return fmt.Errorf("io_uring_setup (see RLIMIT_MEMLOCK): %w", err)
 	default:
 		return fmt.Errorf("io_uring_setup: %w", err)
 	}

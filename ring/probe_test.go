@@ -4,6 +4,7 @@ package ring
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -149,6 +150,7 @@ func TestOpenRefused(t *testing.T) {
 		require.ErrorIs(t, err, ErrUnavailable)
 		require.ErrorIs(t, err, errno)
 		require.ErrorContains(t, err, "io_uring_setup")
+		require.Equal(t, errno == unix.ENOMEM, strings.Contains(err.Error(), "RLIMIT_MEMLOCK"), err)
 	}
 }
 
