@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,6 +14,9 @@ import (
 type clock struct {
 	actors.Crew
 	ahead atomic.Int64 // of the real time
+
+	mu     sync.Mutex
+	timers map[*clockTimer]struct{} // that have neither fired nor been stopped
 
 	looks chan func() // of the watchdog, if it is the test's
 	feeds chan func() // those for whom there is little room
@@ -27,14 +31,29 @@ const quickly = patience - 1
 const watchEvery = patience - 2
 
 func newClock() *clock {
-	return &clock{Crew: actors.NewCrew(), looks: make(chan func(), 1), feeds: make(chan func(), 1)}
+	return &clock{
+		Crew:   actors.NewCrew(),
+		timers: make(map[*clockTimer]struct{}),
+		looks:  make(chan func(), 1),
+		feeds:  make(chan func(), 1),
+	}
 }
 
 // Now implements actors.Crew.
 func (c *clock) Now() time.Time { return c.Crew.Now().Add(time.Duration(c.ahead.Load())) }
 
 // pass lets time pass.
-func (c *clock) pass(d time.Duration) { c.ahead.Add(int64(d)) }
+func (c *clock) pass(d time.Duration) {
+	c.ahead.Add(int64(d))
+	now := c.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for t := range c.timers {
+		if !t.at.After(now) {
+			go t.fire()
+		}
+	}
+}
 
 // AfterFunc implements actors.Crew.
 func (c *clock) AfterFunc(d time.Duration, f func()) actors.Timer {
@@ -48,7 +67,36 @@ func (c *clock) AfterFunc(d time.Duration, f func()) actors.Timer {
 		c.feeds <- f // likewise
 		return idleTimer{}
 	}
-	return c.Crew.AfterFunc(d, f)
+	t := &clockTimer{clock: c, at: c.Now().Add(d), f: f}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timers[t] = struct{}{}
+	t.timer = c.Crew.AfterFunc(d, t.fire)
+	return t
+}
+
+// clockTimer fires when its time has come, by the clock of the test.
+type clockTimer struct {
+	clock *clock
+	at    time.Time
+	f     func()
+	timer actors.Timer
+}
+
+func (t *clockTimer) fire() {
+	if t.Stop() {
+		t.f()
+	}
+}
+
+// Stop implements actors.Timer.
+func (t *clockTimer) Stop() bool {
+	t.clock.mu.Lock()
+	defer t.clock.mu.Unlock()
+	t.timer.Stop()
+	_, runs := t.clock.timers[t]
+	delete(t.clock.timers, t)
+	return runs
 }
 
 // look has the watchdog look. What is under way then and at its next look hangs.

@@ -3,14 +3,12 @@ package actors
 import (
 	"container/heap"
 	"time"
-
-	"github.com/ringmaster-io/ringmaster/ring"
 )
 
-// deadlines is the heap of the operations that have one, the nearest first.
-// The nearest alone has a kernel timer: a timer for each operation would cost
-// two entries more in every queue, and could not end one that the kernel has
-// not seen.
+// deadlines is the heap of the operations that have one, the nearest first. One
+// alarm is set for them all. It is not the kernel's: a ring's timer ends by task
+// work of the thread that issued it, which may hang by then, and there may be no
+// ring, or a busy one.
 type deadlines []*extra
 
 func (d deadlines) Len() int           { return len(d) }
@@ -55,8 +53,11 @@ func (e *engine) past(i uint32) bool {
 	return p.extra != nil && p.extra.heapAt >= 0 && !p.isClose() && !p.extra.deadline.After(e.crew.Now())
 }
 
-// expire asks for the cancellation of what is past its deadline.
+// expire asks for the cancellation of what is past its deadline, when it is time.
 func (e *engine) expire() {
+	if !e.nearest.rang() {
+		return
+	}
 	now := e.crew.Now()
 	for len(e.heap) > 0 && !e.heap[0].deadline.After(now) {
 		x := heap.Pop(&e.heap).(*extra)
@@ -64,53 +65,20 @@ func (e *engine) expire() {
 	}
 }
 
-// timerWanted reports whether the nearest deadline has no kernel timer yet.
-func (e *engine) timerWanted(l *link) bool {
-	return len(e.heap) > 0 && (l.armed == 0 || e.heap[0].deadline.Before(l.armedAt))
-}
-
-// armTimer starts a kernel timer for the nearest deadline. Timers end by task
-// work of the thread that issued them, so it is the pinned one.
-func (e *engine) armTimer(l *link) {
-	if !e.timerWanted(l) {
-		return
-	}
-	e.timerSeq++
-	u := ring.MakeUserData(ring.KindTimer, 0, e.timerSeq)
-	request := ring.PrepTimeout(e.heap[0].deadline.Sub(e.crew.Now()))
-	if !l.kernel.Push(u, &request) {
-		return
-	}
-	l.requests++
-	if l.armed != 0 {
-		l.disarm = append(l.disarm, l.armed)
-	}
-	l.armed, l.armedAt = u, e.heap[0].deadline
-}
-
-// outage is set to the nearest deadline while there is no ring to time it.
-type outage struct {
+// nearest is set to the nearest deadline, or to an earlier time.
+type nearest struct {
 	alarm
 	at time.Time
 }
 
-// timeOutage sets it, or stops it when a ring has come.
-func (e *engine) timeOutage() {
-	o := &e.outage
-	wanted := e.current == nil && len(e.heap) > 0 && e.closing != gone
-	if o.set && (!wanted || e.heap[0].deadline.Before(o.at)) {
-		o.stop()
-	}
-	if !wanted || o.set {
+// timeDeadlines sees to it that the engine is looked at when the nearest deadline
+// has come. One that ended in time leaves the alarm as it is: it rings for
+// nothing, once.
+func (e *engine) timeDeadlines() {
+	n := &e.nearest
+	if len(e.heap) == 0 || e.closing == gone || n.set && !e.heap[0].deadline.Before(n.at) {
 		return
 	}
-	o.at = e.heap[0].deadline
-	e.setAlarm(&o.alarm, max(o.at.Sub(e.crew.Now()), 0))
-}
-
-// expireOutage is for deadlines that have come while there was no ring.
-func (e *engine) expireOutage() {
-	if e.outage.rang() {
-		e.expire()
-	}
+	n.at = e.heap[0].deadline
+	e.setAlarm(&n.alarm, max(n.at.Sub(e.crew.Now()), 0))
 }

@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -46,15 +47,17 @@ func TestDeadlineWhileQueued(t *testing.T) {
 	first := q.send(&messages.Nop{})
 	name := k.Next(t, ring.CodeNop).Name
 	id := q.by(time.Now().Add(time.Hour), &messages.Nop{})
-	timer := k.Next(t, ring.CodeTimeout)
-	require.Equal(t, ring.KindTimer, timer.Name.Kind())
-	require.InDelta(t, time.Hour, timer.Duration(), float64(time.Minute))
+	r.hasDeadlines(1)
 	r.clock.pass(time.Hour)
-	k.Complete(timer.Name, timerRang, 0)
 	requireLate(t, q.completion(id))
-	require.Len(t, k.Consumed(), 2, "the first, and the timer")
+	require.Len(t, k.Consumed(), 1, "the first")
 	k.Complete(name, 0, 0)
 	q.succeeds(first)
+}
+
+// hasDeadlines waits until so many are known.
+func (r *rig) hasDeadlines(n int) {
+	r.until("deadlines are known", func() bool { return r.glass.Look().Deadlines == n })
 }
 
 // TestDeadlineInFlight only asks the kernel.
@@ -69,10 +72,8 @@ func TestDeadlineInFlight(t *testing.T) {
 			k := r.kernel(1)
 			id := q.by(time.Now().Add(time.Hour), &messages.Nop{})
 			op := k.Next(t, ring.CodeNop)
-			timer := k.Next(t, ring.CodeTimeout)
-			r.clock.pass(time.Hour)
 			q.silent()
-			k.Complete(timer.Name, timerRang, 0)
+			r.clock.pass(time.Hour)
 			cancel := k.Next(t, ring.CodeCancel)
 			require.EqualValues(t, op.Name, cancel.Off)
 			q.silent()
@@ -89,51 +90,47 @@ func TestDeadlineInFlight(t *testing.T) {
 	}
 }
 
-// TestNearestDeadlineHasTheTimer: one timer at a time counts, for the nearest
-// deadline; one that fires too early is started again.
-func TestNearestDeadlineHasTheTimer(t *testing.T) {
-	r := newRig(t)
+// TestNearestDeadline: each comes in its time, whichever was the nearest when it
+// was set, and those that ended before bring nothing about.
+func TestNearestDeadline(t *testing.T) {
+	r := newRig(t, manual)
 	q := r.requester()
 	k := r.kernel(1)
-	far := q.by(time.Now().Add(time.Hour), &messages.Nop{})
-	farOp := k.Next(t, ring.CodeNop)
-	first := k.Next(t, ring.CodeTimeout)
-	require.InDelta(t, time.Hour, first.Duration(), float64(time.Minute))
-
-	farther := q.by(time.Now().Add(2*time.Hour), &messages.Nop{})
-	fartherOp := k.Next(t, ring.CodeNop)
-	near := q.by(time.Now().Add(30*time.Minute), &messages.Nop{})
-	nearOp := k.Next(t, ring.CodeNop)
-	second := k.Next(t, ring.CodeTimeout)
-	require.InDelta(t, 30*time.Minute, second.Duration(), float64(time.Minute))
-	disarm := k.Next(t, ring.CodeCancel)
-	require.EqualValues(t, first.Name, disarm.Off, "the timer that is not wanted any more")
-	r.until("it is gone", func() bool { return k.Find(first.Name) == nil })
-
-	k.Complete(second.Name, timerRang, 0) // too early, by this clock
-	third := k.Next(t, ring.CodeTimeout)
-	require.InDelta(t, 30*time.Minute, third.Duration(), float64(time.Minute))
-	q.silent()
-
-	for id, op := range map[messages.OpID]ring.UserData{near: nearOp.Name, far: farOp.Name, farther: fartherOp.Name} {
-		k.Complete(op, 0, 0)
-		q.succeeds(id)
+	now := time.Now()
+	ids, taken := make(map[int]messages.OpID), make(map[int]*fake.Taken)
+	for _, minutes := range []int{60, 120, 30, 45} {
+		ids[minutes] = q.by(now.Add(time.Duration(minutes)*time.Minute), &messages.Nop{})
+		taken[minutes] = k.Next(t, ring.CodeNop)
 	}
-	require.Zero(t, r.glass.Look().Deadlines)
+	late := func(minutes int) {
+		t.Helper()
+		cancel := k.Next(t, ring.CodeCancel)
+		require.EqualValues(t, taken[minutes].Name, cancel.Off)
+		k.Complete(taken[minutes].Name, canceled, 0)
+		requireLate(t, q.completion(ids[minutes]))
+		k.Complete(cancel.Name, notFound, 0)
+	}
+	k.Complete(taken[45].Name, 0, 0)
+	q.succeeds(ids[45])
+	r.hasDeadlines(3)
+	r.clock.pass(30 * time.Minute)
+	late(30)
+	r.hasDeadlines(2)
+	r.clock.pass(15 * time.Minute) // it rings for the one that is over, at most
+	r.hasDeadlines(2)
+	r.clock.pass(15 * time.Minute)
+	late(60)
+	r.hasDeadlines(1)
+	r.clock.pass(time.Hour)
+	late(120)
+	r.hasDeadlines(0)
+	q.silent()
 }
 
 func TestManyDeadlines(t *testing.T) {
 	const ops = 20
 	r := newRig(t)
 	q := r.requester()
-	k := r.kernel(1)
-	k.OnTaken(func(taken *fake.Taken) {
-		if taken.Code == ring.CodeTimeout && taken.Name.Kind() == ring.KindTimer {
-			time.AfterFunc(taken.Duration(), func() { k.TryComplete(taken.Name, timerRang, 0) })
-			return
-		}
-		r.oblige(k, taken)
-	})
 	now := time.Now()
 	for n := range ops {
 		q.by(now.Add(time.Duration((n*7)%ops+1)*time.Millisecond), &messages.Timeout{After: time.Hour})
@@ -144,42 +141,37 @@ func TestManyDeadlines(t *testing.T) {
 	require.Zero(t, r.glass.Look().Deadlines)
 }
 
-// TestDeadlineAcrossARestart: the old ring's timer is stopped, or it would hold
-// the ring open; the new one starts its own.
+// TestDeadlineAcrossARestart: what an old ring has in flight is asked to stop.
 func TestDeadlineAcrossARestart(t *testing.T) {
 	crash := newCrash()
-	r := newRig(t, crash.option)
+	r := newRig(t, crash.option, manual, config(func(c *actors.Config) { c.DrainTimeout = time.Hour }))
 	q := r.requester()
 	old := r.kernel(1)
-	id := q.by(time.Now().Add(time.Hour), &messages.Nop{})
+	id := q.by(time.Now().Add(time.Minute), &messages.Nop{})
 	op := old.Next(t, ring.CodeNop)
-	timer := old.Next(t, ring.CodeTimeout)
 	crash.now(r, q)
-	young := r.kernel(2)
-	young.Next(t, ring.CodeTimeout)
-	require.EqualValues(t, timer.Name, old.Next(t, ring.CodeCancel).Off)
-	old.Complete(op.Name, 0, 0)
-	q.succeeds(id)
+	r.kernel(2)
+	r.hasDeadlines(1)
+	r.clock.pass(time.Minute)
+	cancel := old.Next(t, ring.CodeCancel)
+	require.EqualValues(t, op.Name, cancel.Off)
+	old.Complete(op.Name, canceled, 0)
+	requireLate(t, q.completion(id))
+	old.Complete(cancel.Name, notFound, 0)
 	old.AwaitClosed(t)
 }
 
-// TestBusyKernelWhenATimerIsStopped: the kernel is busy just when an old timer is to
-// be stopped. Nobody may forget about it: it would hold its ring open for an
-// hour.
-func TestBusyKernelWhenATimerIsStopped(t *testing.T) {
-	crash := newCrash()
-	r := newRig(t, crash.option)
+// TestDeadlineWithABusyKernel: what cannot be issued ends in time all the same.
+func TestDeadlineWithABusyKernel(t *testing.T) {
+	r := newRig(t)
 	q := r.requester()
-	old := r.kernel(1)
+	k := r.kernel(1)
+	k.Script(slices.Repeat([]fake.Enter{{Err: ring.ErrBusy}}, 1<<20)...)
 	id := q.by(time.Now().Add(time.Hour), &messages.Nop{})
-	op := old.Next(t, ring.CodeNop)
-	timer := old.Next(t, ring.CodeTimeout)
-	old.Script(fake.Enter{Err: ring.ErrBusy}, fake.Enter{Err: ring.ErrBusy})
-	crash.now(r, q)
-	require.EqualValues(t, timer.Name, old.Next(t, ring.CodeCancel).Off)
-	old.Complete(op.Name, 0, 0)
-	q.succeeds(id)
-	old.AwaitClosed(t)
+	r.hasDeadlines(1)
+	r.clock.pass(time.Hour)
+	requireLate(t, q.completion(id))
+	require.Empty(t, k.Consumed())
 }
 
 // TestDeadlineOfAClose does not stop it.
@@ -191,14 +183,14 @@ func TestDeadlineOfAClose(t *testing.T) {
 	require.False(t, isOpen())
 }
 
-// TestDeadlineWithoutRing: a deadline comes also while there is no ring to have a
-// timer: of what is queued, and of what the last ring has in flight still.
+// TestDeadlineWithoutRing: a deadline comes also while there is no ring, of what is
+// queued, and of what the last ring has in flight still.
 func TestDeadlineWithoutRing(t *testing.T) {
 	const soon = 20 * time.Millisecond
 	r, q, held, taken := down(t)
 	old := r.kernel(1)
 	far := q.by(time.Now().Add(time.Hour), &messages.Nop{})
-	near := q.by(time.Now().Add(soon), &messages.Nop{}) // nearer than the one that has a timer
+	near := q.by(time.Now().Add(soon), &messages.Nop{})
 	requireLate(t, q.completion(near))
 	next := q.by(time.Now().Add(soon), &messages.Nop{})
 	requireLate(t, q.completion(next))
@@ -214,24 +206,21 @@ func TestDeadlineWithoutRing(t *testing.T) {
 func TestDeadlineOfLostRing(t *testing.T) {
 	crash := newCrash()
 	r := newRig(t, crash.option, manual, config(func(c *actors.Config) {
-		c.BackOffFirst, c.BackOffLast = time.Hour, time.Hour
+		c.BackOffFirst, c.BackOffLast, c.DrainTimeout = 2*time.Hour, 2*time.Hour, 2*time.Hour
 	}))
 	q, other := r.requester(), r.requester()
 	old := r.kernel(1)
 	id := q.by(time.Now().Add(time.Hour), &messages.Nop{})
 	taken := old.Next(t, ring.CodeNop)
-	old.Next(t, ring.CodeTimeout)
 	r.refuse.Store(1 << 30)
 	crash.now(r, other)
 	r.until("it is down", func() bool { return r.inspect().Failures >= 2 })
-	near := q.by(time.Now().Add(100*time.Millisecond), &messages.Nop{}) // whose timer is to be looked at after an hour
+	near := q.by(time.Now().Add(100*time.Millisecond), &messages.Nop{})
 	r.glass.Look()
 	r.clock.pass(time.Hour)
 	requireLate(t, q.completion(near))
 	cancel := old.Next(t, ring.CodeCancel)
-	for cancel.Off != uint64(taken.Name) { // its timer's
-		cancel = old.Next(t, ring.CodeCancel)
-	}
+	require.EqualValues(t, taken.Name, cancel.Off)
 	old.Complete(taken.Name, canceled, 0)
 	requireLate(t, q.completion(id))
 }

@@ -110,7 +110,10 @@
 // that never end may take all of the kernel's places within it. The last of them
 // are for owners that hold few (see share.go).
 //
-// Deadlines stand in a heap, and the nearest one has a kernel timer. A link
-// timeout for each operation would cost two more entries in each queue, and
-// could not end what the kernel has not seen yet.
+// Deadlines stand in a heap, and one timer of the Go runtime is set for the nearest,
+// where the design asked the kernel. A link timeout for each operation would cost
+// two more entries in each queue, and could not end what the kernel has not seen
+// yet. A kernel timer ends by task work of the pinned thread, and that may hang: in
+// a read of a pipe whose other end is held by a writer that faults on the memory
+// of a hung file server. It waits with a busy ring, and there may be no ring.
 package actors

@@ -55,7 +55,7 @@ type engine struct {
 	pinned   queue  // may be issued by the pinned thread only
 	due      queue  // have an answer to be sent
 	heap     deadlines
-	outage   outage
+	nearest  nearest
 	hunger   hunger   // of those who were refused for want of room
 	batched  []*party // have a batch of answers to be sent
 	readyLen int      // bytes that the ready reads will copy
@@ -70,7 +70,6 @@ type engine struct {
 	quarantined int
 	busy        bool // the kernel takes no submissions for the moment
 	busyOver    alarm
-	timerSeq    uint64
 	insist      insistence
 	entersGone  uint64 // of the rings that are closed
 

@@ -194,30 +194,13 @@ func (e *engine) askKernel(l *link) {
 	if !l.wantsToAsk() {
 		return
 	}
-	for len(l.disarm) > 0 {
-		request := ring.PrepCancel(l.disarm[0])
-		if !l.kernel.Push(disarmOf(l.disarm[0]), &request) {
-			return
-		}
-		l.requests++
-		l.disarm = l.disarm[1:]
-	}
 	for len(l.unasked) > 0 {
 		if !e.askOne(l, l.unasked[0]) {
 			return
 		}
 		l.unasked = l.unasked[1:]
 	}
-	l.unasked, l.disarm = nil, nil
-}
-
-// disarmOf names the cancel of a timer, and timerOf the timer that it is for.
-func disarmOf(timer ring.UserData) ring.UserData {
-	return ring.MakeUserData(ring.KindInternal, 0, timer.Generation())
-}
-
-func timerOf(disarm ring.UserData) ring.UserData {
-	return ring.MakeUserData(ring.KindTimer, 0, disarm.Generation())
+	l.unasked = nil
 }
 
 // askOne pushes one cancel, and reports false when there was no room.

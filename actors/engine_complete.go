@@ -25,13 +25,8 @@ func (e *engine) reap() {
 			if e.config.Failpoint != nil {
 				e.fail(FailReaping)
 			}
-			if k := cqe.UserData.Kind(); k == ring.KindTimer || k == ring.KindInternal {
-				l.kernel.Advance() // nothing would tell that it was seen before
-				e.completeOther(l, cqe)
-			} else {
-				e.complete(l, cqe)
-				l.kernel.Advance()
-			}
+			e.complete(l, cqe)
+			l.kernel.Advance()
 			progress = true
 		}
 	}
@@ -73,16 +68,6 @@ func (e *engine) complete(l *link, cqe ring.CQE) {
 func (e *engine) operationEnded(i uint32, p *operation) {
 	if _, asked := e.table.OutstandingCancel(i); !asked {
 		p.link = nil
-	}
-}
-
-// completeOther is a CQE of no slot: of a timer or of a cancel of one.
-func (e *engine) completeOther(l *link, cqe ring.CQE) {
-	e.counters.Reaped++
-	l.requests--
-	if cqe.UserData == l.armed {
-		l.armed = 0
-		e.expire()
 	}
 }
 

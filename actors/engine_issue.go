@@ -13,7 +13,7 @@ import (
 // kernel, reaps, and sends what is due, until there is nothing left to do but
 // wait. On the pinned thread it issues the pinned queue as well.
 func (e *engine) turn(thread *pinnedThread) {
-	e.expireOutage()
+	e.expire()
 	for again := true; again; {
 		e.unstick()
 		e.exorcise()
@@ -28,7 +28,7 @@ func (e *engine) turn(thread *pinnedThread) {
 	}
 	e.feed()
 	e.settle()
-	e.timeOutage()
+	e.timeDeadlines()
 	e.wakePinned()
 }
 
@@ -76,7 +76,6 @@ func (e *engine) issue(thread *pinnedThread) {
 	}
 	if thread != nil && thread == l.thread {
 		e.issueFrom(l, &e.pinned)
-		e.armTimer(l)
 	}
 	e.readyLen = 0
 	e.issueFrom(l, &e.ready)
@@ -228,9 +227,9 @@ func (e *engine) takeBack(l *link) {
 func (e *engine) takenBack(l *link, u ring.UserData) {
 	l.requests--
 	i, ok := e.table.Lookup(u)
+	// INVARIANT: what the kernel has not consumed keeps its slot.
 	if !ok {
-		e.takenBackOther(l, u)
-		return
+		panic(&ring.InvariantError{What: "request of no slot was taken back"})
 	}
 	if u.Kind() == ring.KindCancel {
 		e.cancelEnded(i, u)
@@ -252,17 +251,6 @@ func (e *engine) takenBack(l *link, u ring.UserData) {
 		p.res = p.total(-int32(unix.ECANCELED))
 	}
 	e.apply(i, effect)
-}
-
-// takenBackOther is for a timer, or for the cancel of one, which is pushed
-// again: the timer would keep its ring open.
-func (e *engine) takenBackOther(l *link, u ring.UserData) {
-	switch {
-	case u == l.armed:
-		l.armed = 0
-	case u.Kind() == ring.KindInternal:
-		l.disarm = append(l.disarm, timerOf(u))
-	}
 }
 
 func (e *engine) requeueFront(p *operation) {
@@ -290,10 +278,10 @@ func (e *engine) backOff() {
 // issue.
 func (e *engine) wakePinned() {
 	l := e.current
-	if l == nil || e.busy || e.pinned.head == nil && !e.timerWanted(l) {
+	if l == nil || e.busy || e.pinned.head == nil {
 		return
 	}
-	if e.pinned.head != nil && !e.room() && !e.timerWanted(l) {
+	if !e.room() {
 		return // a completion will call again
 	}
 	if l.thread == nil {

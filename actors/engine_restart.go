@@ -182,10 +182,6 @@ func (e *engine) fence(restart bool) {
 	e.current, e.backend = nil, ""
 	l.draining = true
 	e.takeBack(l)
-	if l.armed != 0 {
-		l.disarm = append(l.disarm, l.armed)
-		l.armed = 0
-	}
 	if restart {
 		e.setAlarm(&l.overdue, e.config.DrainTimeout)
 		if e.config.Policy == CancelInFlight {

@@ -99,7 +99,7 @@ func (e *engine) closeDrained() {
 // becomeGone: nothing is left but the goroutines, which end now.
 func (e *engine) becomeGone() {
 	e.closing = gone
-	for _, a := range [...]*alarm{&e.busyOver, &e.insist.alarm, &e.outage.alarm, &e.hunger.alarm} {
+	for _, a := range [...]*alarm{&e.busyOver, &e.insist.alarm, &e.nearest.alarm, &e.hunger.alarm} {
 		a.stop()
 	}
 	e.lane.end(&e.house)

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"sync/atomic"
-	"time"
 
 	"github.com/ringmaster-io/ringmaster/ring"
 	"github.com/ringmaster-io/ringmaster/ring/portable"
@@ -44,19 +43,15 @@ type link struct {
 	told      bool // its operations were asked to stop
 	forfeited bool
 	// unasked are the slots whose operation the kernel is still to be asked to
-	// cancel, and disarm the timers.
+	// cancel.
 	unasked []uint32
-	disarm  []ring.UserData
 
 	thread *pinnedThread
-	// armed is the kernel timer that runs, and when it will end.
-	armed   ring.UserData
-	armedAt time.Time
 }
 
 // wantsToAsk reports whether there are cancels to be pushed.
 func (l *link) wantsToAsk() bool {
-	return !l.dead && !l.stuck && (len(l.unasked) > 0 || len(l.disarm) > 0)
+	return !l.dead && !l.stuck && len(l.unasked) > 0
 }
 
 // entries is the size of the submission queue: how many requests one enter

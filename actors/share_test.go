@@ -149,12 +149,8 @@ func TestEndedInWaiting(t *testing.T) {
 	require.Zero(t, r.glass.Look().Crowd)
 
 	late := q.by(time.Now().Add(time.Hour), &messages.Nop{})
-	for range shareAnyones {
-		k.Next(t, ring.CodeTimeout)
-	}
-	timer := k.Next(t, ring.CodeTimeout)
+	require.Equal(t, 1, r.glass.Look().Crowd)
 	r.clock.pass(time.Hour)
-	k.Complete(timer.Name, timerRang, 0)
 	require.ErrorIs(t, q.completion(late).Err, context.DeadlineExceeded)
 	require.Zero(t, r.glass.Look().Crowd)
 

@@ -35,8 +35,6 @@ const (
 	KindOp Kind = iota
 	// KindCancel asks the kernel to cancel the slot's operation.
 	KindCancel
-	// KindTimer is a timer of the subsystem or a link timeout.
-	KindTimer
 	// KindInternal belongs to no slot.
 	KindInternal
 )
