@@ -37,10 +37,10 @@ func RefuseDeadLetters(system *actor.ActorSystem, find func(*actor.PID) (*RingOw
 }
 
 // takeDeadLetter has the engine answer a Cancel that came after its actor's end,
-// and reports false when everything is answered.
+// and reports false when everything is answered, or nothing is to be.
 func (o *RingOwner) takeDeadLetter(letter *actor.DeadLetterEvent) bool {
-	if o == nil || letter.Sender != nil && !isActor(o.engine.system, letter.Sender) {
-		return false // a future has its answer from protoactor
+	if o == nil {
+		return false
 	}
 	select {
 	case <-o.engine.answered:
@@ -49,10 +49,24 @@ func (o *RingOwner) takeDeadLetter(letter *actor.DeadLetterEvent) bool {
 	}
 	switch letter.Message.(type) {
 	case *messages.Cancel, *messages.CancelOwner, *messages.CancelHandle:
-		o.drive.PostUserMessage(&actor.MessageEnvelope{Message: letter.Message, Sender: letter.Sender})
-		return true
+	default:
+		return false
 	}
-	return false
+	if letter.Sender != nil && !isActor(o.engine.system, letter.Sender) && !concernsOther(letter) {
+		return false // a future has its answer from protoactor
+	}
+	o.drive.PostUserMessage(&actor.MessageEnvelope{Message: letter.Message, Sender: letter.Sender})
+	return true
+}
+
+// concernsOther reports whether the answer to a cancellation is for somebody else
+// than who sent it.
+func concernsOther(letter *actor.DeadLetterEvent) bool {
+	to := replyNamed(letter.Message)
+	if to == nil {
+		to = ownerNamed(letter.Message)
+	}
+	return to != nil && !to.Equal(letter.Sender)
 }
 
 // door is where those are told who do not get in, on their own goroutine: of what

@@ -88,6 +88,52 @@ func TestCancelAfterTheEnd(t *testing.T) {
 	}
 }
 
+// TestCancelByAFutureAfterTheStop: what a future asks for of a ring owner whose
+// actor has stopped is answered, to whom it names, after the operation that the
+// engine still has. The future has had its answer from protoactor.
+func TestCancelByAFutureAfterTheStop(t *testing.T) {
+	for name, ask := range map[string]func(id messages.OpID) any{
+		"reply to": func(id messages.OpID) any { return &messages.Cancel{ID: id, ReplyTo: id.Owner} },
+		"owner":    func(id messages.OpID) any { return &messages.Cancel{ID: id} },
+		"all":      func(id messages.OpID) any { return &messages.CancelOwner{Owner: id.Owner} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, manual, config(func(c *actors.Config) { c.ShutdownGrace = time.Hour }))
+			q := r.requester()
+			k := r.kernel(1)
+			id := q.send(&messages.Nop{})
+			op := k.Next(t, ring.CodeNop)
+
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				ctx, cancel := context.WithCancel(context.Background())
+				cancel()
+				_, _ = r.rm.Shutdown(ctx)
+			}()
+			asked := k.Next(t, ring.CodeCancel)
+			r.until("the actor has stopped", func() bool {
+				_, there := r.system.ProcessRegistry.Get(r.pid)
+				return !there
+			})
+
+			future := actor.NewFuture(r.system, patience)
+			r.system.Root.RequestWithCustomSender(r.pid, ask(id), future.PID())
+			_, err := future.Result()
+			require.ErrorIs(t, err, actor.ErrDeadLetter)
+			q.silent()
+			k.Complete(op.Name, canceled, 0)
+			k.Complete(asked.Name, 0, 0)
+			q.completion(id)
+			result := expect[*messages.CancelResult](q)
+			require.Equal(t, messages.Cancelled, result.Outcome)
+			require.Equal(t, q.pid, result.ID.Owner)
+			within(t, over, "the shutdown")
+			r.over = true
+		})
+	}
+}
+
 // TestRefusedAtTheDoor: an actor whose mailbox is bounded sends more than the
 // ring owner lets in, and gets its refusals when it looks. It would wait for
 // itself if they were put into its mailbox on its own stack.
