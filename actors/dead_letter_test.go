@@ -179,11 +179,12 @@ func TestRefusedAtTheDoor(t *testing.T) {
 }
 
 // within waits for something to come, or to be closed.
-func within[T any](t *testing.T, c <-chan T, what string) {
+func within[T any](t *testing.T, c <-chan T, what string) (came T) {
 	t.Helper()
 	select {
-	case <-c:
+	case came = <-c:
 	case <-time.After(patience):
 		t.Fatal("waited in vain for ", what)
 	}
+	return came
 }

@@ -376,6 +376,7 @@ func (d *drive) failed(reason any) {
 	if e.current != nil && e.current.worked {
 		e.worked.Add(1) // for the supervisor to judge
 	}
+	d.guard(e.sendBatches) // what is answered from now on is not to overtake it
 	d.guard(e.afterPanic)
 	e.parties.posted = mail{}
 	if d.stopped.Load() {

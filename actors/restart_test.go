@@ -151,6 +151,49 @@ func TestCrashWhileStopping(t *testing.T) {
 	}
 }
 
+// TestCancelAfterACrash: a Completion that was to travel with others, and was put
+// aside for them when the ring owner failed, is not overtaken by the answer to a
+// Cancel, whoever gets that one.
+func TestCancelAfterACrash(t *testing.T) {
+	var q, canceller *requester
+	var r *rig
+	var one messages.OpID
+	deliveries := 0
+	release := make(chan struct{})
+	r = newRig(t, config(func(c *actors.Config) {
+		c.Failpoint = func(p actors.Failpoint, _ int) {
+			if p != actors.FailDelivering {
+				return
+			}
+			switch deliveries++; deliveries {
+			case 2: // the first has been put aside
+				r.system.Root.Send(r.pid, &messages.Cancel{ID: one, ReplyTo: canceller.pid})
+				panic("injected")
+			case 3:
+				<-release
+			}
+		}
+	}))
+	defer close(release)
+	q, canceller = r.requester(), r.requester()
+	k := r.kernel(1)
+	k.Hold()
+	one = q.post(&messages.Submit{Op: &messages.Nop{}, Batched: true})
+	two := q.post(&messages.Submit{Op: &messages.Nop{}, Batched: true})
+	for range 2 {
+		k.Complete(k.Next(t, ring.CodeNop).Name, 0, 0)
+	}
+	k.Release()
+	require.Equal(t, messages.AlreadyDone, expect[*messages.CancelResult](canceller).Outcome)
+	batch := within(t, q.inbox, "the Completion").(*messages.CompletionBatch)
+	require.Len(t, batch.Completions, 1)
+	require.Equal(t, one, batch.Completions[0].ID)
+	release <- struct{}{}
+	batch = expect[*messages.CompletionBatch](q)
+	require.Len(t, batch.Completions, 1)
+	require.Equal(t, two, batch.Completions[0].ID)
+}
+
 // TestCrashesInARow: the owner fails again and again before it has achieved
 // anything.
 func TestCrashesInARow(t *testing.T) {
