@@ -35,11 +35,17 @@ func (p Picture) Empty() bool {
 	return p.Live+p.IDs+p.Handles+p.Parties+p.Watched+p.Deadlines+p.Ready+p.Pinned+p.Due+p.Starved+p.Quarantined+p.Open+p.Placed+p.Crowd == 0
 }
 
-// Look takes a picture while nobody runs: it waits for a burst that is under
-// way, and sees to it that what was posted meanwhile is handled.
+// Look takes a picture while nobody runs and what was posted before is taken: it
+// waits for a burst that is under way, and sees to it that what was posted meanwhile
+// is handled.
 func (g *Glass) Look() Picture {
 	d := g.drive
 	d.seize()
+	for !d.noMail() && !d.resting() {
+		d.token.give()
+		d.wake()
+		d.seize()
+	}
 	defer d.wake()
 	defer d.token.give()
 	e := d.engine
