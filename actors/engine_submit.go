@@ -123,7 +123,7 @@ func (e *engine) check(m *messages.Submit, owner *party) error {
 		e.starve(owner)
 		return messages.ErrOverloaded
 	case owner.open >= e.config.OwnerQuota:
-		owner.wantsReady = owner.lasting // a future must not be sent two messages
+		owner.wantsReady = owner.mortal // see starve
 		return messages.ErrQuota
 	}
 	if m.ID.Seq != 0 && m.ID.Seq <= owner.lastSeq[seqHalf(m.ID)] { // a greater one is new

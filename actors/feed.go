@@ -21,9 +21,11 @@ type hunger struct {
 // Longer than that nobody waits: it may be all the room there will ever be.
 const feedAfter = 10 * time.Millisecond
 
-// starve remembers whom to tell when there is room again.
+// starve remembers whom to tell when there is room again. That is for actors only:
+// an Await that was refused has ended, and would not take the slot that its client
+// is told of; a future must not be sent two messages.
 func (e *engine) starve(owner *party) {
-	if owner.starved == nil && owner.lasting && !owner.gone { // a future must not be sent two messages
+	if owner.starved == nil && owner.mortal && !owner.gone {
 		owner.starved = e.hunger.owners.PushBack(owner)
 		owner.uses++
 		e.watch(owner) // it may have nothing else here, and is not to be kept when it ends

@@ -277,6 +277,27 @@ func TestRoomBesideIdle(t *testing.T) {
 	require.Zero(t, r.glass.Look().Starved)
 }
 
+// TestRoomIsForThoseWhoCome: an Await that is refused has its answer, and does not
+// come back. The slot that is free then is for the actor that was refused after it.
+func TestRoomIsForThoseWhoCome(t *testing.T) {
+	const all, anyones = 128, 96
+	r := newRig(t, config(func(c *actors.Config) { c.InFlight, c.Queue = all, 0 }))
+	r.requester().idle(anyones, time.Hour)
+	small := r.requester()
+	small.idle(1, time.Hour)
+	for range all - anyones - 1 {
+		r.requester().idle(1, time.Hour)
+	}
+	r.has(r.kernel(1), all) // so that nothing follows in what ends
+	_, err := actors.Await(t.Context(), r.rm.Client(), &messages.Nop{})
+	require.ErrorIs(t, err, messages.ErrOverloaded)
+	q := r.requester()
+	q.send(&messages.Nop{})
+	require.ErrorIs(t, expect[*messages.Refused](q).Err, messages.ErrOverloaded)
+	small.stop()
+	within(t, q.inbox, "a Ready") // without a look: that would be the next turn
+}
+
 // TestRoomNotTaken: of two that hold their few the first is told of the one slot
 // there is, and does not come. The second is told of it then.
 func TestRoomNotTaken(t *testing.T) {
