@@ -5,7 +5,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ringmaster-io/ringmaster/messages"
 	"github.com/ringmaster-io/ringmaster/ring"
 )
 
@@ -334,10 +333,6 @@ func (e *engine) unlink(i uint32, p *operation) {
 	}
 	if p.seq != 0 {
 		e.idRemove(i)
-	}
-	if owner.wantsReady && owner.open <= e.config.OwnerQuota*3/4 {
-		owner.wantsReady = false
-		owner.send(&messages.Ready{})
 	}
 	e.unuse(owner)
 }

@@ -123,7 +123,7 @@ func (e *engine) check(m *messages.Submit, owner *party) error {
 		e.starve(owner)
 		return messages.ErrOverloaded
 	case owner.open >= e.config.OwnerQuota:
-		owner.wantsReady = owner.mortal // see starve
+		e.starve(owner)
 		return messages.ErrQuota
 	}
 	if m.ID.Seq != 0 && m.ID.Seq <= owner.lastSeq[seqHalf(m.ID)] { // a greater one is new

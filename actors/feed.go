@@ -7,10 +7,11 @@ import (
 	"github.com/ringmaster-io/ringmaster/messages"
 )
 
-// hunger is the owners that were refused for want of room, in turn, and are to be
-// told when there is some. Each is judged by its own rule (see fair): what is room
-// for one that holds little is none for one that holds much, and what never ends of
-// others may keep the latter waiting for ever, but not the former.
+// hunger is the owners that were refused for want of room, of all there is or of
+// their own quota, in turn, and are to be told when there is some. Each is judged by
+// its own rule (see fair): what is room for one that holds little is none for one
+// that holds much, and what never ends of others may keep the latter waiting for
+// ever, but not the former.
 type hunger struct {
 	alarm
 	owners list.List
@@ -80,7 +81,8 @@ func (e *engine) hasRoom(p *party, taken int) bool {
 
 // hasPlenty reports whether it would not be refused soon.
 func (e *engine) hasPlenty(p *party, taken int) bool {
-	return p.open <= few(e.accepts())*3/4 || taken <= anyones(e.accepts())*7/8
+	return p.open <= e.config.OwnerQuota*3/4 &&
+		(p.open <= few(e.accepts())*3/4 || taken <= anyones(e.accepts())*7/8)
 }
 
 // feedLater has those told in a while for whom there is little room.

@@ -43,10 +43,9 @@ type party struct {
 	files         *file  // its handles
 	uses          int    // operations and handles that refer to it
 
-	lastSeq    [2]uint64              // greatest Seq seen, of each half of the range
-	batch      []*messages.Completion // answers that are to travel together
-	wantsReady bool                   // was refused for its quota
-	starved    *list.Element          // its place among those refused for want of room
+	lastSeq [2]uint64              // greatest Seq seen, of each half of the range
+	batch   []*messages.Completion // answers that are to travel together
+	starved *list.Element          // its place among those refused for want of room
 }
 
 // partyPIDs is how many PIDs a party is cached under. A caller that makes a new

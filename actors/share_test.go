@@ -298,6 +298,36 @@ func TestRoomIsForThoseWhoCome(t *testing.T) {
 	within(t, q.inbox, "a Ready") // without a look: that would be the next turn
 }
 
+// TestRoomInAQuota: who was refused for his quota is told at once when a quarter of
+// it is free, and in a while of whatever there is: the rest may never end.
+func TestRoomInAQuota(t *testing.T) {
+	const quota = 8
+	r := newRig(t, config(func(c *actors.Config) { c.OwnerQuota = quota }))
+	q := r.requester()
+	ids := q.idle(quota, time.Hour)
+	refused := func() {
+		q.send(&messages.Nop{})
+		require.ErrorIs(t, expect[*messages.Refused](q).Err, messages.ErrQuota)
+	}
+	end := func() {
+		q.cancel(ids[0])
+		q.cancelled(ids[0])
+		ids = ids[1:]
+	}
+	refused()
+	end()
+	q.silent()
+	within(t, r.clock.feeds, "that it is told in a while")()
+	expect[*messages.Ready](q)
+	ids = append(ids, q.idle(1, time.Hour)...)
+	refused()
+	end()
+	q.silent()
+	q.cancel(ids[0])
+	require.Equal(t, 1, q.readies(3))
+	q.silent()
+}
+
 // TestRoomNotTaken: of two that hold their few the first is told of the one slot
 // there is, and does not come. The second is told of it then.
 func TestRoomNotTaken(t *testing.T) {
