@@ -55,6 +55,14 @@ type Config struct {
 	// BlockingWorkers (4) is how many goroutines the blocking lane may use, not
 	// counting those that a device keeps waiting.
 	BlockingWorkers int
+	// Workers (512, or 8 to 4096) bounds the threads that wait in the system's
+	// calls, which count against RLIMIT_NPROC and a container's limit of pids: the
+	// kernel's own workers, of which each thread that submits may have so many of
+	// two kinds, for files and for all else, as the first subsystem of a process
+	// says; or the portable backend's, twice as many in all. Few are ever used: one
+	// file system is given work for an eighth of them at a time, and all together
+	// for five eighths, beyond which each gets a 64th still.
+	Workers int
 
 	// Policy is for the operations in flight when the ring owner fails.
 	Policy Policy
@@ -117,6 +125,7 @@ func DefaultConfig() Config {
 		Queue:           16384,
 		OwnerQuota:      16384,
 		BlockingWorkers: 4,
+		Workers:         workersDefault,
 		DrainTimeout:    10 * time.Second,
 		ShutdownGrace:   time.Second,
 		BackOffFirst:    time.Millisecond,
@@ -143,6 +152,7 @@ func (c Config) Validate() error {
 		{"operations in the queue", c.Queue, 0, ring.SlotMax - inFlightMax},
 		{"operations of one owner", c.OwnerQuota, 1, ring.SlotMax},
 		{"blocking workers", c.BlockingWorkers, 1, 1 << 16},
+		{"workers", c.Workers, workersLeast, 4096},
 		{"restarts", c.RestartLimit, 1, 1 << 16},
 		{"operations in quarantine", c.QuarantineMax, 1, ring.SlotMax},
 	} {

@@ -10,7 +10,7 @@ import (
 // It is judged by what it answers: to ask it what it is may hang with it.
 //
 // Only so many operations of one device are issued at a time that may occupy a
-// kernel worker: there are workersMax of them, and those of a device that hangs
+// kernel worker: there are Config.Workers of them, and those of a device that hangs
 // do not come back. The others wait for their turn outside the kernel, where a
 // cancellation and a deadline reach them.
 //
@@ -26,14 +26,12 @@ type device struct {
 	calls, closes ring.Group
 }
 
-// deviceBound is how many of a device are issued at a time, as long as there are
-// enough workers; when those of several devices have taken most of them, each
-// gets deviceLeast more.
-const (
-	deviceBound = workersMax / 8
-	deviceLeast = 8
-	scarce      = workersMax * 5 / 8
-)
+// deviceBound is how many of a device are issued at a time, as long as workers are
+// not scarce; when those of several devices have taken so many of them, each gets
+// deviceLeast more.
+func (c *Config) deviceBound() int { return c.Workers / 8 }
+func (c *Config) deviceLeast() int { return max(c.Workers/64, 1) }
+func (c *Config) scarce() int      { return c.Workers * 5 / 8 }
 
 func newDevice() *device { return &device{waiting: queue{id: inDevice}} }
 
@@ -65,10 +63,10 @@ func (e *engine) admit(p *operation) bool {
 
 // admits reports whether one more may be issued of a device.
 func (e *engine) admits(d *device) bool {
-	if e.occupied >= scarce {
-		return d.issued < deviceLeast
+	if e.occupied >= e.config.scarce() {
+		return d.issued < e.config.deviceLeast()
 	}
-	return d.issued-d.past < deviceBound
+	return d.issued-d.past < e.config.deviceBound()
 }
 
 // pastSaving is for an operation that was to end, and that its kernel says it
@@ -153,7 +151,7 @@ func (e *engine) dismiss(p *operation) {
 		d.past--
 	}
 	e.admitWaiting(d)
-	if e.occupied == scarce-1 {
+	if e.occupied == e.config.scarce()-1 {
 		e.noLongerScarce()
 	}
 	e.forgetRegion(p)

@@ -106,13 +106,13 @@ const Backoff time.Duration = backOffTime
 const RetriesMax = retriesMax
 
 // DeviceBound is how many operations of one device are issued at a time.
-const DeviceBound = deviceBound
+const DeviceBound = workersDefault / 8
 
 // FeedAfter is for how long one is not told of a little room.
 const FeedAfter = feedAfter
 
 // Scarce is how many may be issued before each device gets few only.
-const Scarce = scarce
+const Scarce = workersDefault * 5 / 8
 
 // CopyBound is how much a burst may copy on its poster's stack, and CopyBoundBatch
 // one that is a batch.

@@ -58,15 +58,23 @@ func (l *link) wantsToAsk() bool {
 // publishes at most.
 const entries = 256
 
-// workersMax is how many kernel workers of each of its two pools a ring may
-// have for each thread that submits. The kernel's own bound for path operations
+// workersDefault is Config.Workers'. The kernel's own bound for path operations
 // is four a processor: so few that some opens of a FIFO, which wait for its
-// other end, would keep everybody else's waiting too.
-const workersMax = 512
+// other end, would keep everybody else's waiting too. With workersLeast a file
+// system has one at least.
+const (
+	workersDefault = 512
+	workersLeast   = 8
+)
 
 // openPortable opens a kernel of ordinary system calls.
 func openPortable(c Config) (ring.Kernel, error) {
-	return portable.Open(portable.Options{Entries: entries, Completions: completions(c)})
+	return portable.Open(portable.Options{
+		Entries:     entries,
+		Completions: completions(c),
+		Workers:     min(portable.WorkersDefault, 2*c.Workers),
+		WorkersMax:  2 * c.Workers,
+	})
 }
 
 // completions is the size of the completion queue: each operation, and a

@@ -26,7 +26,7 @@ func openRing(c Config) (ring.Kernel, error) {
 	return ring.Open(ring.Options{
 		Entries:          entries,
 		Completions:      completions(c),
-		BoundedWorkers:   workersMax,
-		UnboundedWorkers: workersMax,
+		BoundedWorkers:   uint32(c.Workers),
+		UnboundedWorkers: uint32(c.Workers),
 	})
 }

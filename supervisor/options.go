@@ -57,6 +57,13 @@ func WithBlockingWorkers(n int) Option {
 	return func(c *actors.Config) { c.BlockingWorkers = n }
 }
 
+// WithWorkers bounds the threads that wait in the system's calls, the kernel's own
+// workers among them; see actors.Config. It is for where threads are limited
+// (RLIMIT_NPROC, a container's limit of pids).
+func WithWorkers(n int) Option {
+	return func(c *actors.Config) { c.Workers = n }
+}
+
 // WithInline says whether a burst may run on its poster's thread; see
 // actors.Config.
 func WithInline(inline bool) Option {

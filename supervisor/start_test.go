@@ -82,15 +82,16 @@ func TestStartWithoutAKernel(t *testing.T) {
 func TestStartChecksItsOptions(t *testing.T) {
 	b := newBench(t)
 	for name, option := range map[string]supervisor.Option{
-		"nothing in flight":  supervisor.WithInFlight(0),
-		"too many in flight": supervisor.WithInFlight(1 << 20),
-		"negative queue":     supervisor.WithQueue(-1),
-		"endless queue":      supervisor.WithQueue(1 << 30),
-		"no quota":           supervisor.WithOwnerQuota(0),
-		"no workers":         supervisor.WithBlockingWorkers(0),
-		"no time to drain":   supervisor.WithDrainTimeout(0),
-		"no grace":           supervisor.WithShutdownGrace(-time.Second),
-		"no logger":          supervisor.WithLogger(nil),
+		"nothing in flight":   supervisor.WithInFlight(0),
+		"too many in flight":  supervisor.WithInFlight(1 << 20),
+		"negative queue":      supervisor.WithQueue(-1),
+		"endless queue":       supervisor.WithQueue(1 << 30),
+		"no quota":            supervisor.WithOwnerQuota(0),
+		"no blocking workers": supervisor.WithBlockingWorkers(0),
+		"no workers":          supervisor.WithWorkers(0),
+		"no time to drain":    supervisor.WithDrainTimeout(0),
+		"no grace":            supervisor.WithShutdownGrace(-time.Second),
+		"no logger":           supervisor.WithLogger(nil),
 	} {
 		_, err := supervisor.Start(b.system, b.option, option)
 		require.ErrorIs(t, err, messages.ErrArgument, name)
@@ -112,6 +113,7 @@ func TestOptionsAreTaken(t *testing.T) {
 		supervisor.WithQueue(6),
 		supervisor.WithOwnerQuota(7),
 		supervisor.WithBlockingWorkers(8),
+		supervisor.WithWorkers(9),
 		supervisor.WithInline(false),
 		func(c *actors.Config) { got = *c },
 	)
@@ -120,6 +122,6 @@ func TestOptionsAreTaken(t *testing.T) {
 	require.Equal(t, actors.CancelInFlight, got.Policy)
 	require.Equal(t, 3*time.Second, got.DrainTimeout)
 	require.Equal(t, 4*time.Second, got.ShutdownGrace)
-	require.Equal(t, [4]int{5, 6, 7, 8}, [4]int{got.InFlight, got.Queue, got.OwnerQuota, got.BlockingWorkers})
+	require.Equal(t, [5]int{5, 6, 7, 8, 9}, [5]int{got.InFlight, got.Queue, got.OwnerQuota, got.BlockingWorkers, got.Workers})
 	require.False(t, got.Inline)
 }

@@ -5,6 +5,7 @@ package test
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -125,4 +126,34 @@ func requireReady(t *testing.T, p *probe, operations int) {
 		}
 	}
 	require.Equal(t, map[string]int{"completion": operations, "result": 1, "ready": 1}, count)
+}
+
+// TestWorkers: what waits in the system's calls occupies no more threads, of whoever
+// they are, than the subsystem may have.
+func TestWorkers(t *testing.T) {
+	const opens, least = 64, 8
+	r := start(t, supervisor.WithWorkers(least))
+	p, path := r.probe(), fifo(t)
+	before := threads(t)
+	for n := range opens {
+		r.send(p, uint64(n+1), &messages.Open{Path: path}) // waits for somebody who writes
+	}
+	eventually(t, "one of a file system is issued, and the rest waits", func() bool {
+		in := r.inspect()
+		return in.InFlight == 1 && in.Queued == opens-1
+	})
+	require.Less(t, threads(t), before+opens/2)
+	writer, err := os.OpenFile(path, os.O_RDWR, 0)
+	require.NoError(t, err)
+	for range opens {
+		require.NoError(t, next[*messages.Completion](p).Err)
+	}
+	require.NoError(t, writer.Close())
+}
+
+// threads is how many this process has, with those that the kernel added.
+func threads(t *testing.T) int {
+	tasks, err := os.ReadDir("/proc/self/task")
+	require.NoError(t, err)
+	return len(tasks)
 }

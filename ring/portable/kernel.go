@@ -17,16 +17,18 @@ type Options struct {
 	// Completions is how many completions the queue holds before an Enter is
 	// needed to see the next; 0 is twice Entries. Rounded up likewise.
 	Completions uint32
-	// Workers (128) is how many calls that may block are made at once. One that
+	// Workers (WorkersDefault) is how many calls that may block are made at once. One that
 	// has blocked for a while does not count; WorkersMax (eight times Workers)
 	// is the bound that counts them all, each of which occupies a thread.
 	Workers, WorkersMax int
 }
 
+// WorkersDefault is how many calls that may block are made at once.
+const WorkersDefault = 128
+
 const (
 	entriesDefault = 128
 	entriesMax     = 1 << 20
-	workersDefault = 128
 	workersFactor  = 8
 )
 
@@ -39,7 +41,7 @@ func (o *Options) complete() error {
 		o.Completions = 2 * o.Entries
 	}
 	if o.Workers == 0 {
-		o.Workers = workersDefault
+		o.Workers = WorkersDefault
 	}
 	if o.WorkersMax == 0 {
 		o.WorkersMax = workersFactor * o.Workers
