@@ -57,9 +57,31 @@ func (e *engine) register(m *messages.Submit, sender *actor.PID) (uint32, error)
 	if err != nil {
 		return 0, err
 	}
-	if err := e.check(m, owner); err != nil {
+	i, err := e.allot(m, owner, reply)
+	if err != nil {
 		e.tidy(owner)
 		e.tidy(reply)
+		return 0, err
+	}
+	p := e.table.Payload(i)
+	p.submit, p.seq, p.ownerIndex = m, m.ID.Seq, owner.index
+	owner.uses++
+	reply.uses++
+	owner.link(p)
+	if m.ID.Seq != 0 {
+		e.idAdd(i)
+		owner.lastSeq[seqHalf(m.ID)] = max(owner.lastSeq[seqHalf(m.ID)], m.ID.Seq)
+	}
+	e.watch(owner)
+	if !m.Deadline.IsZero() {
+		e.deadlineSet(i, p, m.Deadline)
+	}
+	return i, nil
+}
+
+// allot gives an operation a slot and makes its request, or refuses it.
+func (e *engine) allot(m *messages.Submit, owner, reply *party) (uint32, error) {
+	if err := e.check(m, owner); err != nil {
 		return 0, err
 	}
 	i, ok := e.table.Add()
@@ -72,21 +94,7 @@ func (e *engine) register(m *messages.Submit, sender *actor.PID) (uint32, error)
 	if err := e.encode(m.Op, i, p); err != nil {
 		e.table.Apply(i, ring.Orphan)
 		e.table.Release(i)
-		e.tidy(owner)
-		e.tidy(reply)
 		return 0, err
-	}
-	p.submit, p.seq, p.ownerIndex = m, m.ID.Seq, owner.index
-	owner.uses++
-	reply.uses++
-	owner.link(p)
-	if m.ID.Seq != 0 {
-		e.idAdd(i)
-		owner.lastSeq[seqHalf(m.ID)] = max(owner.lastSeq[seqHalf(m.ID)], m.ID.Seq)
-	}
-	e.watch(owner)
-	if !m.Deadline.IsZero() {
-		e.deadlineSet(i, p, m.Deadline)
 	}
 	return i, nil
 }

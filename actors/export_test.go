@@ -108,6 +108,9 @@ const RetriesMax = retriesMax
 // DeviceBound is how many operations of one device are issued at a time.
 const DeviceBound = workersDefault / 8
 
+// CloseReserve is how many slots there are for Closes when all others are taken.
+const CloseReserve = closeReserve
+
 // FeedAfter is for how long one is not told of a little room.
 const FeedAfter = feedAfter
 

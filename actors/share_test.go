@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ringmaster-io/ringmaster/actors"
@@ -411,6 +412,39 @@ func TestStarvedFromBirth(t *testing.T) {
 	require.Equal(t, 1, r.glass.Look().Starved)
 	s.stop()
 	r.until("it is forgotten", func() bool { p := r.glass.Look(); return p.Starved == 0 && p.Parties == 2 })
+}
+
+// TestNoRoomForAClose: not even a Close is taken when the lifecycle map is full, and
+// its owner is forgotten like everybody's of whom nothing was accepted.
+func TestNoRoomForAClose(t *testing.T) {
+	r := newRig(t, config(func(c *actors.Config) { c.InFlight, c.Queue = 1, 0 }))
+	q := r.requester()
+	null, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	defer null.Close()
+	handles := make([]messages.Handle, actors.CloseReserve+1)
+	for i := range handles {
+		handles[i] = q.adopt(null)
+	}
+	k := r.kernel(1)
+	first := q.send(&messages.Nop{})
+	taken := k.Next(t, ring.CodeNop)
+	for _, h := range handles[1:] {
+		q.send(&messages.Close{Handle: h})
+	}
+	before := r.glass.Look()
+	require.Equal(t, 1+actors.CloseReserve, before.Live)
+
+	future := actor.NewFuture(r.system, patience)
+	r.system.Root.Send(r.pid, &messages.Submit{
+		Op: &messages.Close{Handle: handles[0]}, ID: messages.OpID{Owner: future.PID(), Seq: 1}, ReplyTo: q.pid,
+	})
+	require.ErrorIs(t, expect[*messages.Refused](q).Err, messages.ErrOverloaded)
+	require.Equal(t, before.Parties, r.glass.Look().Parties, "somebody is kept of whom there is nothing")
+	k.Complete(taken.Name, 0, 0)
+	q.succeeds(first)
+	q.answers(actors.CloseReserve)
+	q.succeeds(q.send(&messages.Close{Handle: handles[0]}))
 }
 
 // readies counts the Readys among what the requester is sent next.
