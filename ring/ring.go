@@ -17,11 +17,12 @@ var _ Kernel = (*Ring)(nil)
 // Only the holder of the run token uses it, as [Kernel] says, with these
 // additions. Backlog, Enters, Supports, Dropped and Overflowed may be called by
 // anyone at any time, beside Close too: a runner looks at the backlog once more
-// after it has given up the token. And an Enter that finds another under way,
-// which hangs in a driver, does nothing: the one that hangs has the kernel's
-// lock of the ring, and whoever submits, flushes the overflow list or runs task
-// work of that ring hangs behind it. What kernel workers complete is seen by
-// Peek all the same.
+// after it has given up the token.
+//
+// An Enter that hangs in a driver has the kernel's lock of the ring: whoever
+// submits, flushes the overflow list or runs task work of that ring hangs behind
+// it. So Backlog counts nothing then that only another Enter would bring. What
+// kernel workers complete is seen by Peek all the same.
 type Ring struct {
 	calls  kernelCalls
 	fd     int
@@ -110,7 +111,7 @@ func (r *Ring) Advance() {
 // those that have entered last is not counted: it comes by itself, and signals.
 // What only an Enter brings is not counted while one is under way.
 func (r *Ring) Backlog() bool {
-	if !r.hold() {
+	if !r.hold(stateInside) {
 		return false
 	}
 	defer r.release(stateInside)
@@ -150,7 +151,7 @@ func (r *Ring) Completions() int { return len(r.cq.entries) }
 // Dropped is how many submissions the kernel threw away as malformed; more
 // than none is fatal, and a bug of ours.
 func (r *Ring) Dropped() uint32 {
-	if !r.hold() {
+	if !r.hold(stateInside) {
 		return 0
 	}
 	defer r.release(stateInside)
@@ -160,7 +161,7 @@ func (r *Ring) Dropped() uint32 {
 // Overflowed is how many completions the kernel lost for want of memory; more
 // than none is fatal.
 func (r *Ring) Overflowed() uint32 {
-	if !r.hold() {
+	if !r.hold(stateInside) {
 		return 0
 	}
 	defer r.release(stateInside)
@@ -170,37 +171,15 @@ func (r *Ring) Overflowed() uint32 {
 // Enter implements [Kernel]. It makes no system call when nothing is pushed
 // and nothing waits inside the kernel.
 func (r *Ring) Enter() (int, error) {
-	weight := r.enterWeight()
-	if weight == 0 {
+	const weight = stateInside | stateSubmitting
+	if !r.hold(weight) {
 		return 0, r.fatal(os.ErrClosed)
 	}
 	defer r.release(weight)
 	if err := r.enterLost(); err != nil {
 		return 0, err
 	}
-	if weight&stateSubmitting == 0 {
-		return 0, nil
-	}
 	return r.enterSubmit()
-}
-
-// enterWeight counts an Enter in, and gives what to count out again: with
-// stateSubmitting for the one that may submit, and 0 if the ring is closed.
-func (r *Ring) enterWeight() uint32 {
-	const first = stateInside | stateSubmitting
-	for {
-		weight := uint32(first)
-		old := r.state.Load()
-		if old&stateClosed != 0 {
-			return 0
-		}
-		if old&stateSubmitting != 0 {
-			weight = stateInside
-		}
-		if r.state.CompareAndSwap(old, old+weight) {
-			return weight
-		}
-	}
 }
 
 // enterLost says whether the kernel has lost a submission or a completion, so
@@ -290,14 +269,15 @@ func (r *Ring) enterFlags() uint32 {
 func (r *Ring) fatal(err error) error { return &FatalError{Doing: "io_uring_enter", Err: err} }
 
 // hold counts one in that is going to touch the mapping, so that Close leaves
-// it where it is. It refuses when the ring is closed.
-func (r *Ring) hold() bool {
+// it where it is, with stateSubmitting if it is to enter the kernel. It refuses
+// when the ring is closed.
+func (r *Ring) hold(weight uint32) bool {
 	for {
 		old := r.state.Load()
 		if old&stateClosed != 0 {
 			return false
 		}
-		if r.state.CompareAndSwap(old, old+stateInside) {
+		if r.state.CompareAndSwap(old, old+weight) {
 			return true
 		}
 	}

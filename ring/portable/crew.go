@@ -73,7 +73,7 @@ func (k *Kernel) hire() {
 
 // work is a worker's life. presence counts it.
 func (k *Kernel) work() {
-	defer k.presence.leave(stateInside)
+	defer k.presence.leave()
 	for o := k.workFirst(); o != nil; {
 		res, v := k.run(o)
 		next, open := k.workNext(o, res, v)

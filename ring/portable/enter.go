@@ -11,15 +11,11 @@ import (
 // Enter implements [ring.Kernel]. It performs what never waits, and passes on
 // the rest. It is never busy, and lost only when it is closed.
 func (k *Kernel) Enter() (consumed int, err error) {
-	weight := k.presence.enterSubmitting()
-	if weight == 0 {
+	if !k.presence.enter() {
 		return 0, &ring.FatalError{Doing: "entering a portable kernel", Err: os.ErrClosed}
 	}
-	defer k.presence.leave(weight)
-	pending := uint32(0)
-	if weight&stateSubmitting != 0 {
-		pending = k.sq.pending()
-	}
+	defer k.presence.leave()
+	pending := k.sq.pending()
 	flush := k.cq.overflowed.Load()
 	if pending == 0 && !flush {
 		return 0, nil

@@ -74,7 +74,7 @@ func (e *epoll) disarm(fd int32) { _ = unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, i
 // run tells of descriptors until stop. It is the only goroutine of an idle
 // kernel, and presence counts it.
 func (e *epoll) run() {
-	defer e.kernel.presence.leave(stateInside)
+	defer e.kernel.presence.leave()
 	events := make([]unix.EpollEvent, epollBatch)
 	// The error says that it is time to end.
 	_ = e.conn.Read(func(uintptr) bool { return e.tell(events) })

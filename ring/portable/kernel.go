@@ -59,10 +59,9 @@ var _ ring.Kernel = (*Kernel)(nil)
 
 // Kernel is a [ring.Kernel] of ordinary system calls.
 //
-// Only the holder of the run token uses it, as the seam says, with these
-// additions. Backlog, Enters and Supports may be called by anyone at any time,
-// beside Close too. And an Enter that finds another under way, which hangs,
-// consumes nothing.
+// Only the holder of the run token uses it, as the seam says, with this addition:
+// Backlog, Enters and Supports may be called by anyone at any time, beside Close
+// too.
 type Kernel struct {
 	presence  presence
 	sq        submissions
@@ -185,7 +184,7 @@ func (k *Kernel) Close() error {
 	if !k.presence.close() {
 		return nil
 	}
-	defer k.presence.leave(stateInside)
+	defer k.presence.leave()
 	k.mu.Lock()
 	fds := k.cq.unseen()
 	k.forget()

@@ -80,7 +80,7 @@ func (p *pollset) interrupt() {
 
 // run tells of descriptors until none is armed. presence counts it.
 func (p *pollset) run() {
-	defer p.kernel.presence.leave(stateInside)
+	defer p.kernel.presence.leave()
 	var set []unix.PollFd
 	var armings []uint32
 	for {

@@ -12,9 +12,8 @@ type presence struct {
 
 // The bits of presence.word.
 const (
-	stateClosed     = 1 << 0
-	stateSubmitting = 1 << 1
-	stateInside     = 1 << 2 // for each that is inside, counted upwards
+	stateClosed = 1 << 0
+	stateInside = 1 << 1 // for each that is inside, counted upwards
 )
 
 // enter counts one in, and refuses when the kernel is closed.
@@ -30,27 +29,9 @@ func (p *presence) enter() bool {
 	}
 }
 
-// enterSubmitting counts an Enter in, and gives what to count out again: with
-// stateSubmitting for the one that may submit, and 0 if the kernel is closed.
-func (p *presence) enterSubmitting() uint64 {
-	for {
-		weight := uint64(stateInside | stateSubmitting)
-		old := p.word.Load()
-		if old&stateClosed != 0 {
-			return 0
-		}
-		if old&stateSubmitting != 0 {
-			weight = stateInside
-		}
-		if p.word.CompareAndSwap(old, old+weight) {
-			return weight
-		}
-	}
-}
-
 // leave counts one out. The last one to leave a closed kernel says so.
-func (p *presence) leave(weight uint64) {
-	if p.word.Add(-weight) == stateClosed {
+func (p *presence) leave() {
+	if p.word.Add(^uint64(stateInside-1)) == stateClosed {
 		close(p.gone)
 	}
 }

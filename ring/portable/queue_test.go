@@ -171,22 +171,6 @@ func TestInvariants(t *testing.T) {
 	require.True(t, g.Supports(ring.CodeLinkTimeout))
 }
 
-// An Enter that finds another under way consumes nothing, and brings what has
-// overflowed.
-func TestEnterBesideEnter(t *testing.T) {
-	g := newRig(t, Options{})
-	k := g.kernel()
-	weight := k.presence.enterSubmitting()
-	nop := g.push(ring.PrepNop())
-	n, err := g.Enter()
-	require.NoError(t, err)
-	require.Zero(t, n)
-	require.Equal(t, 1, g.Unsubmitted())
-	k.presence.leave(weight)
-	g.enter()
-	require.Zero(t, g.await(nop))
-}
-
 func TestLinkTimeoutAlone(t *testing.T) {
 	g := newRig(t, Options{})
 	op := g.push(linked(ring.PrepTimeout(time.Hour)))

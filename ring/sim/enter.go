@@ -13,14 +13,14 @@ import (
 
 // Enter implements ring.Kernel.
 func (k *Kernel) Enter() (int, error) {
-	k.use("Enter")
+	k.useQueue("Enter")
 	switch {
 	case k.closed:
 		return 0, k.fatal(os.ErrClosed)
 	case k.lost > 0:
 		k.givenUp()
 		return 0, k.fatalLost()
-	case k.inside > 0 || len(k.pushed)+len(k.overflow)+len(k.work) == 0:
+	case len(k.pushed)+len(k.overflow)+len(k.work) == 0:
 		return 0, nil
 	case k.dead != 0:
 		k.givenUp()
@@ -49,7 +49,7 @@ func (k *Kernel) Enter() (int, error) {
 // givenUp checks that a ring which was reported lost is given no more operations
 // to perform.
 func (k *Kernel) givenUp() {
-	if k.inside > 0 || k.dead == 0 && !k.told {
+	if k.dead == 0 && !k.told {
 		return
 	}
 	for _, r := range k.pushed {

@@ -29,7 +29,7 @@ type Kernel struct {
 	peeked  bool
 	closed  bool
 	ringing bool          // the bell is about to ring
-	inside  int           // Enters under way, all but one of them fruitless
+	inside  int           // Enters under way, 0 or 1
 	dead    syscall.Errno // of every Enter
 	lost    int           // completions
 	told    bool          // an Enter has said so
