@@ -79,7 +79,7 @@ type Kernel struct {
 	mu      sync.Mutex
 	pending map[ring.UserData]*operation // what has not ended, by name
 	watches map[int32]watches            // what waits for readiness, by descriptor
-	armings uint32                       // how often a descriptor was armed
+	armings uint64                       // how often a descriptor was armed
 	crew    crew
 	spares  spares
 }

@@ -21,7 +21,7 @@ type operation struct {
 	route   route
 	fifo    bool   // with routeReady: what is written must be portioned
 	events  uint32 // that it waits for
-	since   uint32 // the first arming of its descriptor that was for it, too
+	since   uint64 // the first arming of its descriptor that was for it, too
 	vain    uint8  // how often it was told of others only
 	manner  manner // how it waits for its descriptor
 	// cancelled: it was in a call when somebody asked for that. It does not

@@ -298,7 +298,7 @@ func TestPollIsTold(t *testing.T) {
 		first := g.start(ring.PrepPoll(r, unix.POLLIN))
 		g.placed(first, placeWatch)
 		k.mu.Lock()
-		told := k.armings
+		told := uint32(k.armings)
 		k.mu.Unlock()
 		second := g.start(ring.PrepPoll(r, unix.POLLIN))
 		g.placed(second, placeWatch)
@@ -309,6 +309,28 @@ func TestPollIsTold(t *testing.T) {
 		g.pending(second)
 		writeAll(t, w, "now")
 		require.EqualValues(t, unix.POLLIN, g.await(second))
+	})
+}
+
+// However often descriptors were armed meanwhile, what waits is told.
+func TestManyArmings(t *testing.T) {
+	onEachWay(t, func(t *testing.T, g *rig) {
+		k := g.kernel()
+		for _, armings := range []uint64{1<<31 - 1, 1<<32 - 1, 1 << 40} {
+			a, b := newSockets(t)
+			held := fill(t, a)
+			read := g.start(ring.PrepRead(a, make([]byte, 8), ring.StreamOffset))
+			g.placed(read, placeWatch)
+			k.mu.Lock()
+			k.armings += armings
+			k.mu.Unlock()
+			write := g.start(ring.PrepWrite(a, []byte("w"), ring.StreamOffset)) // arms it again
+			g.placed(write, placeWatch)
+			writeAll(t, b, "hello")
+			require.EqualValues(t, 5, g.await(read))
+			drain(t, b, held)
+			require.EqualValues(t, 1, g.await(write))
+		}
 	})
 }
 

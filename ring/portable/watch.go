@@ -10,7 +10,7 @@ import (
 // armed for; it is told of once, by Kernel.told, and tells nothing more then,
 // but may occupy something until it is disarmed. What is told names the arming,
 // of those for that descriptor, that it comes of: it was ready at some time
-// after that.
+// after that. It has room for half of an arming's number.
 //
 // arm and disarm are called with Kernel.mu held, and not after stop, which is
 // called without. When that returns, nobody tells any more, and the descriptors
@@ -29,16 +29,21 @@ type readiness interface {
 type watches struct {
 	list
 	events uint32 // what any of them waits for, or did
+	arming uint64 // the last one
 }
+
+// whole is the arming of which only the lower half was told: the last of that
+// descriptor, or one before it that may have been told of later.
+func (w *watches) whole(arming uint32) uint64 { return w.arming - uint64(uint32(w.arming)-arming) }
 
 // watch has an operation wait for its descriptor.
 // REQUIRES: k.mu, and k is not closed.
 func (k *Kernel) watch(o *operation) {
 	w := k.watches[o.request.FD]
 	w.events |= o.events
-	switch err := k.arm(o.request.FD, w.events); {
+	switch err := k.arm(o.request.FD, &w); {
 	case err == nil:
-		o.place, o.since = placeWatch, k.armings
+		o.place, o.since = placeWatch, w.arming
 		if o.request.Code == ring.CodePoll {
 			w.pushFront(o) // it takes nothing away that the others wait for
 		} else {
@@ -59,9 +64,12 @@ func (k *Kernel) watch(o *operation) {
 	}
 }
 
-func (k *Kernel) arm(fd int32, events uint32) error {
+// arm arms a descriptor for what waits for it.
+// REQUIRES: k.mu, and k is not closed.
+func (k *Kernel) arm(fd int32, w *watches) error {
 	k.armings++
-	return k.readiness.arm(fd, events, k.armings)
+	w.arming = k.armings
+	return k.readiness.arm(fd, w.events, uint32(w.arming))
 }
 
 // unwatch ends that. Others that wait for the same descriptor may be told
@@ -100,7 +108,7 @@ func (k *Kernel) toldTake(fd int32, events, arming uint32) (due list) {
 	w.events = 0
 	for o := w.first; o != nil; {
 		next := o.next
-		if o.concerned(events, arming) {
+		if o.concerned(events, w.whole(arming)) {
 			w.remove(o)
 			o.place = placeCall
 			if o.request.Code == ring.CodePoll && events&unix.POLLNVAL == 0 {
@@ -119,8 +127,9 @@ func (k *Kernel) toldTake(fd int32, events, arming uint32) (due list) {
 		k.readiness.disarm(fd)
 		return due
 	}
+	err := k.arm(fd, &w)
 	k.watches[fd] = w
-	if k.arm(fd, w.events) != nil { // it is not what it was
+	if err != nil { // it is not what it was
 		delete(k.watches, fd)
 		k.readiness.disarm(fd)
 		for o := w.pop(); o != nil; o = w.pop() {
@@ -158,8 +167,8 @@ func (k *Kernel) moved(r *ring.Request) {
 // A poll that is concerned has ended, even if somebody has taken by now what
 // there was: a ring's poll ends when the descriptor is ready, not when it is
 // looked at.
-func (o *operation) concerned(events, arming uint32) bool {
-	return int32(arming-o.since) >= 0 && events&(o.events|eventsAlways) != 0
+func (o *operation) concerned(events uint32, arming uint64) bool {
+	return arming >= o.since && events&(o.events|eventsAlways) != 0
 }
 
 // vainMax is how often an operation is tried because of an error or a hang-up
