@@ -40,6 +40,9 @@ func (k *Kernel) runStream(o *operation) (int32, verdict) {
 	if v != waits || o.manner != mannerWorker {
 		return res, v
 	}
+	if o.request.Code == ring.CodePoll && !k.pollable(o.request.FD) {
+		return -int32(unix.EINVAL), ended
+	}
 	w, err := newWake()
 	if err != nil {
 		w = noWake
@@ -63,11 +66,8 @@ func (k *Kernel) runStream(o *operation) (int32, verdict) {
 func (k *Kernel) await(o *operation, w *wake) (events uint32, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	switch {
-	case o.cancelled || k.presence.closed():
+	if o.cancelled || k.presence.closed() {
 		return 0, unix.ECANCELED
-	case o.request.Code == ring.CodePoll && !k.readiness.pollable(o.request.FD):
-		return 0, unix.EINVAL
 	}
 	o.place, o.wake = placeAwait, w
 	k.mu.Unlock()
@@ -78,6 +78,15 @@ func (k *Kernel) await(o *operation, w *wake) (events uint32, err error) {
 		o.judge(events)
 	}
 	return events, err
+}
+
+// pollable reports whether there is anything to wait for, without asking the
+// file. What others wait for in the readiness need not be asked there, and must
+// not: it is taken out.
+func (k *Kernel) pollable(fd int32) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.presence.closed() || k.watches[fd].length > 0 || k.readiness.pollable(fd)
 }
 
 // wake ends a worker's waiting. It is one descriptor, or the two ends of a pipe.

@@ -192,3 +192,44 @@ type crowded struct {
 }
 
 func (c crowded) arm(int32, uint32, uint32) error { return c.errno }
+
+// A worker that waits for a descriptor takes nothing from who waits for it with
+// the others.
+func TestWaitingInTwoWays(t *testing.T) {
+	full := &sometimesFull{}
+	k, err := open(Options{Workers: 1, WorkersMax: 1}, func(k *Kernel) (r readiness, err error) {
+		full.readiness, err = openReadiness(k)
+		return full, err
+	})
+	require.NoError(t, err)
+	g := rigOn(t, k)
+	busy, release := g.hung()
+	r, w := newPipe(t)
+	full.full = true
+	poll := g.start(ring.PrepPoll(r, unix.POLLIN))
+	g.placed(poll, placeQueue)
+	full.full = false
+	read := g.start(ring.PrepRead(r, make([]byte, 8), ring.StreamOffset))
+	g.placed(read, placeWatch)
+	release()
+	g.closeOpened(busy)
+	g.placed(poll, placeAwait)
+	writeAll(t, w, "hello")
+	require.EqualValues(t, 5, g.await(read))
+	g.cancel(poll) // the read may have been faster
+	g.await(poll)
+}
+
+// sometimesFull is readiness that may have no room. It is under Kernel.mu, or
+// who reads it comes after.
+type sometimesFull struct {
+	readiness
+	full bool
+}
+
+func (s *sometimesFull) arm(fd int32, events, arming uint32) error {
+	if s.full {
+		return unix.ENOSPC
+	}
+	return s.readiness.arm(fd, events, arming)
+}

@@ -12,15 +12,14 @@ import (
 // of those for that descriptor, that it comes of: it was ready at some time
 // after that. It has room for half of an arming's number.
 //
-// arm and disarm are called with Kernel.mu held, and not after stop, which is
-// called without. When that returns, nobody tells any more, and the descriptors
-// of its own are closed.
+// arm, disarm and pollable are called with Kernel.mu held, and not after stop,
+// which is called without. When that returns, nobody tells any more, and the
+// descriptors of its own are closed.
 type readiness interface {
 	// arm answers EPERM where there is nothing to wait for.
 	arm(fd int32, events, arming uint32) error
 	disarm(fd int32)
-	// pollable reports whether there is anything to wait for, without asking
-	// the file.
+	// pollable is Kernel.pollable, for what is not armed.
 	pollable(fd int32) bool
 	stop()
 }
