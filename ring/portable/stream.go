@@ -217,13 +217,15 @@ func (o *operation) askFirst(mayBlock bool) (int32, verdict) {
 }
 
 // writeFIFO writes in portions for which there is room for sure, as long as
-// there is: as much as a write that does not wait would, or somewhat less.
+// there is: as much as a write that does not wait would, or somewhat less. What
+// fits into one portion, whatever buffers it is in, is written at once: nothing
+// of other writers comes in between.
 func writeFIFO(r *ring.Request) int32 {
 	bufs := buffers(r)
 	total := int32(0)
 	for {
-		part := portion(bufs, pipeBuf)
-		res := result(repeatN(func() (int, error) { return unix.Write(int(r.FD), part) }))
+		part := gather(bufs, pipeBuf)
+		res := result(repeatN(func() (int, error) { return writeV(int(r.FD), part, int64(r.Off)) }))
 		switch {
 		case res < 0 && total == 0:
 			return res
@@ -270,6 +272,18 @@ func portion(bufs [][]byte, n int) []byte {
 		}
 	}
 	return nil
+}
+
+// gather is up to n bytes from the start of all buffers, without those that are
+// empty.
+func gather(bufs [][]byte, n int) (part [][]byte) {
+	for _, buf := range bufs {
+		if buf = buf[:min(len(buf), n)]; len(buf) > 0 {
+			part = append(part, buf)
+			n -= len(buf)
+		}
+	}
+	return part
 }
 
 // skip drops n bytes from the start, and buffers that are empty then.
