@@ -90,6 +90,7 @@ func TestWorkersNeedNoThread(t *testing.T) {
 		"close":          g.push(PrepClose(-1)),
 	}
 	s := newSleeper(g)
+	entered := g.Enters()
 	for what, name := range names {
 		eventually(t, what, func() bool {
 			g.reap()
@@ -98,7 +99,7 @@ func TestWorkersNeedNoThread(t *testing.T) {
 		})
 	}
 	require.False(t, isDone(s.awake))
-	require.EqualValues(t, 1, g.Enters(), "nobody entered for them")
+	require.Equal(t, entered, g.Enters(), "nobody entered for them")
 	fd = g.got[names["open"]].Res
 	require.GreaterOrEqual(t, fd, int32(0))
 	require.NoError(t, unix.Close(int(fd)))
@@ -112,9 +113,10 @@ func TestParkedThreadIsThereForItsTaskWork(t *testing.T) {
 	r, w := newPipe(t)
 	name := g.push(PrepRead(r, make([]byte, 8), StreamOffset))
 	newThread(t).run(g.enter)
+	entered := g.Enters()
 	writePipe(t, w, "woken")
 	eventually(t, "the completion", func() bool { g.reap(); return g.got[name].Res == 5 })
-	require.EqualValues(t, 1, g.Enters())
+	require.Equal(t, entered, g.Enters())
 }
 
 // What a thread issued does not outlive it: a read that waits is withdrawn when

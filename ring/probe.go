@@ -46,7 +46,10 @@ func Open(options Options) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.keeper, err = keeperFor(options); err != nil {
+	if err = r.openEnter(); err == nil {
+		r.keeper, err = keeperFor(options)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrUnavailable, err), r.Close())
 	}
 	return r, nil
@@ -118,6 +121,16 @@ func (r *Ring) open(options Options) (err error) {
 	}()
 	r.bell, err = r.openBell()
 	return err
+}
+
+// openEnter enters the ring with nothing to do: whoever forbids io_uring may have
+// forgotten the other calls, and then each operation would meet it.
+func (r *Ring) openEnter() error {
+	r.enters.Add(1)
+	if _, err := r.calls.Enter(r.fd, 0, 0); err != nil && err != syscall.EINTR {
+		return fmt.Errorf("io_uring_enter (see seccomp): %w", err)
+	}
+	return nil
 }
 
 // openSetup asks for the best ring that the kernel gives.

@@ -46,8 +46,9 @@ var refusals = []refusal{
 	{name: "seccomp, as Docker has it", env: filtered(unix.EPERM), around: needSeccomp, since: "operation not permitted"},
 	{name: "seccomp, as an old kernel has it", env: filtered(unix.ENOSYS), around: needSeccomp, since: "function not implemented"},
 	{name: "sysctl", around: disable, since: "operation not permitted"},
-	{name: "no descriptors", around: strace(unix.EMFILE), since: "too many open files"},
-	{name: "no memory", around: strace(unix.ENOMEM), since: "cannot allocate memory"},
+	{name: "no descriptors", around: strace("io_uring_setup", unix.EMFILE), since: "too many open files"},
+	{name: "no memory", around: strace("io_uring_setup", unix.ENOMEM), since: "cannot allocate memory"},
+	{name: "a ring that may not be entered", around: strace("io_uring_enter", unix.EACCES), since: "io_uring_enter (see seccomp): permission denied"},
 	{name: "a ring without truncate", env: asLacking + "=truncate"}, // Linux before 6.9
 	{name: "a ring without paths", env: asLacking + "=open,stat,mkdir,symlink"},
 	{name: "a ring without transfers", env: asLacking + "=read,write"},
@@ -57,8 +58,8 @@ func filtered(errno unix.Errno) (env string) { return fmt.Sprintf("%s=%d", asFil
 
 func needSeccomp(t *testing.T) []string { refuse.NeedSeccomp(t); return nil }
 
-func strace(errno unix.Errno) func(*testing.T) []string {
-	return func(t *testing.T) []string { return refuse.Strace(t, errno) }
+func strace(call string, errno unix.Errno) func(*testing.T) []string {
+	return func(t *testing.T) []string { return refuse.Strace(t, call, errno) }
 }
 
 func disable(t *testing.T) []string {

@@ -134,7 +134,9 @@ func denyBySysctl(t *testing.T) (wrap []string) {
 }
 
 // denyByStrace has the kernel find no memory for a ring.
-func denyByStrace(t *testing.T) (wrap []string) { return refuse.Strace(t, unix.ENOMEM) }
+func denyByStrace(t *testing.T) (wrap []string) {
+	return refuse.Strace(t, "io_uring_setup", unix.ENOMEM)
+}
 
 // TestFewDescriptors starts the subsystem with none left, one left, two left and
 // so on: whichever of its own it does not get, it gives back those that it has.

@@ -43,17 +43,17 @@ func NeedSeccomp(t testing.TB) {
 	}
 }
 
-// Strace names a program to run another under, for which io_uring_setup fails
+// Strace names a program to run another under, for which a system call fails
 // then. The test fails at its end if it was never called.
-func Strace(t testing.TB, errno unix.Errno) (wrap []string) {
+func Strace(t testing.TB, call string, errno unix.Errno) (wrap []string) {
 	t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("needs strace (Debian package strace): ", err)
 	}
 	trace := filepath.Join(t.TempDir(), "trace")
-	wrap = []string{strace, "-f", "-qq", "--seccomp-bpf", "-o", trace, "-e", "trace=io_uring_setup",
-		"-e", "inject=io_uring_setup:error=" + unix.ErrnoName(errno)}
+	wrap = []string{strace, "-f", "-qq", "--seccomp-bpf", "-o", trace, "-e", "trace=" + call,
+		"-e", "inject=" + call + ":error=" + unix.ErrnoName(errno)}
 	if out, err := exec.Command(wrap[0], append(wrap[1:], "true")...).CombinedOutput(); err != nil {
 		t.Skipf("needs a strace that may trace and inject: %v: %s", err, out)
 	}
