@@ -1,7 +1,9 @@
 package actors
 
 import (
+	"maps"
 	"strings"
+	"sync/atomic"
 
 	"github.com/ringmaster-io/ringmaster/ring"
 )
@@ -22,8 +24,18 @@ type device struct {
 	issued   int
 	past     int // of them those that are past saving
 	waiting  queue
-	// calls and closes are its jobs in the blocking lane and in the closer.
+	// calls and closes are its jobs in the blocking lane and in the closer, and jobs
+	// is how many both have; their workers count them out.
 	calls, closes ring.Group
+	jobs          atomic.Int32
+	// files is how many handles there are to its files.
+	files int
+}
+
+// idle reports whether nothing is on its way there and nothing may come that
+// knows it.
+func (d *device) idle() bool {
+	return d.issued == 0 && d.waiting.head == nil && d.jobs.Load() == 0 && d.files == 0
 }
 
 // deviceBound is how many of a device are issued at a time, as long as workers are
@@ -105,6 +117,9 @@ func (e *engine) deviceOfFile(f *file) *device {
 func (e *engine) region(name []byte) *device {
 	d := e.regions[string(name)]
 	if d == nil {
+		if len(e.regions) >= max(regionsKept, e.regionsMost) {
+			e.forgetRegions()
+		}
 		d = newDevice()
 		e.regions[string(name)] = d
 	}
@@ -154,7 +169,6 @@ func (e *engine) dismiss(p *operation) {
 	if e.occupied == e.config.scarce()-1 {
 		e.noLongerScarce()
 	}
-	e.forgetRegion(p)
 }
 
 // noLongerScarce issues what has waited for want of workers: of a device that
@@ -176,18 +190,14 @@ func (e *engine) admitWaiting(d *device) {
 	}
 }
 
-// regionsKept is how many regions are kept that have nothing issued.
+// regionsKept is how many regions there may be until it is looked which of them are
+// idle; when most are not, it is looked again when there are twice as many.
 const regionsKept = 1024
 
-// forgetRegion drops an operation's region, if nothing is known of it.
-func (e *engine) forgetRegion(p *operation) {
-	if p.file != nil || len(e.regions) <= regionsKept {
-		return
-	}
-	name := p.region()
-	if d := e.regions[string(name)]; d != nil && d.issued == 0 && d.waiting.head == nil {
-		delete(e.regions, string(name))
-	}
+// forgetRegions drops those regions of which nothing is to be known.
+func (e *engine) forgetRegions() {
+	maps.DeleteFunc(e.regions, func(_ string, d *device) bool { return d.idle() })
+	e.regionsMost = 2 * len(e.regions)
 }
 
 // occupies reports whether a kernel worker may have to perform it.

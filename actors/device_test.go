@@ -116,6 +116,54 @@ func TestDevicesThatHang(t *testing.T) {
 	q.answers(2 * devices * actors.DeviceBound)
 }
 
+// regions has operations under way in more regions than are kept for nothing, and
+// gives what ends them.
+func (q *requester) regions(k *fake.Kernel) (end func()) {
+	q.r.t.Helper()
+	var all []*fake.Taken
+	for n := range actors.RegionsKept + 1 {
+		q.send(&messages.Mkdir{Path: fmt.Sprintf("/some/%d/dir", n)})
+		all = append(all, k.Next(q.r.t, ring.CodeMkdir))
+	}
+	return func() {
+		for _, taken := range all {
+			k.Complete(taken.Name, 0, 0)
+			require.NoError(q.r.t, expect[*messages.Completion](q).Err)
+		}
+	}
+}
+
+// TestRegionOfAFileIsKept: a file that was just created is where its path leads, and
+// counts with what goes there by path, however many other paths are used.
+func TestRegionOfAFileIsKept(t *testing.T) {
+	r := newRig(t, config(manyInFlight))
+	k := r.kernel(1)
+	q, other := r.requester(), r.requester()
+	id := q.send(&messages.Open{Path: "/none/hung/new", Flags: os.O_CREATE | os.O_EXCL | os.O_WRONLY})
+	fd, _ := r.descriptor()
+	k.Complete(k.Next(t, ring.CodeOpen).Name, fd, 0)
+	file := q.succeeds(id).Handle
+	inUse := other.regions(k)
+	makes := func() { other.send(&messages.Mkdir{Path: "/none/hung/dir"}) }
+	makes()
+	k.Complete(k.Next(t, ring.CodeMkdir).Name, 0, 0)
+	require.NoError(t, expect[*messages.Completion](other).Err)
+	inUse()
+
+	for range actors.DeviceBound {
+		q.send(&messages.Fsync{Handle: file})
+		k.Next(t, ring.CodeFsync)
+	}
+	makes()
+	require.Equal(t, 1, r.inspect().Queued, "the device has got more than its share")
+	k.Complete(k.InFlight()[0].Name, 0, 0)
+	k.Complete(k.Next(t, ring.CodeMkdir).Name, 0, 0)
+	for _, taken := range k.InFlight() {
+		k.Complete(taken.Name, 0, 0)
+	}
+	q.answers(actors.DeviceBound)
+}
+
 // TestPastSaving: what was to end and cannot be stopped holds up the others of
 // its device no longer, on the portable backend, until workers are scarce. On a
 // ring it ends, sooner or later.

@@ -32,8 +32,9 @@ type engine struct {
 	devices map[uint64]*device
 	// regions stand for the devices of absolute paths, by their beginning, and
 	// occupied is how many operations are issued of all devices.
-	regions  map[string]*device
-	occupied int
+	regions     map[string]*device
+	occupied    int
+	regionsMost int // twice those that were in use at the last look, see forgetRegions
 
 	current  *link
 	aside    *link    // the fallback, for what the current one lacks

@@ -177,7 +177,7 @@ func (e *engine) orphan(i uint32) {
 func (e *engine) ask(i uint32, p *operation) {
 	if p.class == classLane {
 		u, outstanding := e.table.Outstanding(i)
-		if outstanding && e.lane.Withdraw(u) {
+		if outstanding && e.lane.withdraw(u, p.extra.job) {
 			e.apply(i, e.table.Completed(u, ring.TakeBack))
 		}
 		return

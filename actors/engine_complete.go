@@ -239,9 +239,6 @@ func (e *engine) ended(i uint32, p *operation) {
 	e.deadlineClear(p)
 	e.vacate(p)
 	e.dismiss(p)
-	if p.class == classLane {
-		e.forgetRegion(p)
-	}
 	if p.turn {
 		p.turn = false
 		e.passTurn(p.direction())
@@ -264,7 +261,7 @@ func (e *engine) endClose(p *operation) {
 	case p.res == -int32(unix.ECANCELED):
 		e.discard(p.file)
 	default:
-		e.handles.Forget(p.file)
+		e.forgetFile(p.file)
 	}
 }
 

@@ -354,12 +354,9 @@ func (e *engine) inOrder(p *operation) {
 func (e *engine) enqueue(p *operation) {
 	switch {
 	case p.class == classLane:
-		p.extra.job.Group = &e.deviceFor(p).calls
 		p.extra.job.UserData = e.table.Issue(p.slot)
 		e.counters.Blocking++
-		if !e.lane.Submit(p.extra.job) {
-			panic(&ring.InvariantError{What: "the blocking lane is closed before the engine"})
-		}
+		e.lane.call(p.extra.job, e.deviceFor(p))
 	case e.stranded:
 		e.strand(p)
 	case !e.mayTake(p): // first: what waits for its owner's has no place on its device

@@ -25,7 +25,7 @@ type Picture struct {
 	Live, IDs, Handles, Parties, Watched, Buried  int
 	Deadlines, Ready, Pinned, Due, Starved, Links int
 	Quarantined, Open, Insisting, Requests        int
-	Placed, Crowd                                 int
+	Placed, Crowd, Regions                        int
 	Slots                                         map[uint32]ring.State
 	Gone                                          bool
 }
@@ -68,6 +68,7 @@ func (g *Glass) Look() Picture {
 		Slots:       map[uint32]ring.State{},
 		Gone:        e.closing == gone,
 		Placed:      e.placed,
+		Regions:     len(e.regions),
 	}
 	for o := e.crowd.head; o != nil; o = o.behind {
 		p.Crowd++
@@ -110,6 +111,10 @@ const DeviceBound = workersDefault / 8
 
 // CloseReserve is how many slots there are for Closes when all others are taken.
 const CloseReserve = closeReserve
+
+// RegionsKept is how many regions there may be before those are looked for that may
+// be forgotten.
+const RegionsKept = regionsKept
 
 // FeedAfter is for how long one is not told of a little room.
 const FeedAfter = feedAfter

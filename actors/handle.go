@@ -67,6 +67,7 @@ func (e *engine) find(h messages.Handle, want messages.Rights) (*file, error) {
 func (e *engine) adopt(fd int32, owner *party, info fileInfo) *file {
 	f := e.handles.Add(fd)
 	f.Payload = info
+	info.device.files++
 	f.Payload.in.waiting.id = inParked
 	f.Payload.out.waiting.id = inParked
 	f.Payload.closing.id = inParked
@@ -129,6 +130,12 @@ func (e *engine) drop(f *file) {
 // network file system for instance.
 func (e *engine) discard(f *file) {
 	e.lane.close(f.FD, e.deviceOfFile(f))
+	e.forgetFile(f)
+}
+
+// forgetFile is for a file whose descriptor is closed, or is being.
+func (e *engine) forgetFile(f *file) {
+	f.Payload.device.files--
 	e.handles.Forget(f)
 }
 

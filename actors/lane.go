@@ -36,7 +36,8 @@ func newLane(host ring.Host, workers, backlog int, wake func()) *lane {
 const closeWorkers = 4
 
 // closed runs on a worker of the closer.
-func (l *lane) closed(*ring.Job) {
+func (l *lane) closed(job *ring.Job) {
+	deviceOfJob(job).jobs.Add(-1)
 	if l.closes.Add(-1) == 0 {
 		l.wake()
 	}
@@ -54,6 +55,7 @@ func (l *lane) end(house *household) {
 
 // done runs on a worker.
 func (l *lane) done(job *ring.Job) {
+	deviceOfJob(job).jobs.Add(-1)
 	l.mu.Lock()
 	l.ended = append(l.ended, job)
 	l.length.Store(int32(len(l.ended)))
@@ -61,10 +63,31 @@ func (l *lane) done(job *ring.Job) {
 	l.wake()
 }
 
+// call has a job performed that goes to a device.
+func (l *lane) call(job *ring.Job, d *device) {
+	job.Group, job.Context = &d.calls, d
+	d.jobs.Add(1)
+	if !l.Submit(job) {
+		panic(&ring.InvariantError{What: "the blocking lane is closed before the engine"})
+	}
+}
+
+// withdraw takes a job back, and reports false if it has begun.
+func (l *lane) withdraw(u ring.UserData, job *ring.Job) bool {
+	if !l.Withdraw(u) {
+		return false
+	}
+	deviceOfJob(job).jobs.Add(-1)
+	return true
+}
+
+func deviceOfJob(job *ring.Job) *device { return job.Context.(*device) }
+
 // close closes a descriptor that nobody wants, of a device.
 func (l *lane) close(fd int32, d *device) {
 	l.closes.Add(1)
-	job := &ring.Job{Call: ring.CallCloseFD, FD: fd, Group: &d.closes, UserData: ring.MakeUserData(ring.KindInternal, 0, 0)}
+	d.jobs.Add(1)
+	job := &ring.Job{Call: ring.CallCloseFD, FD: fd, Group: &d.closes, Context: d, UserData: ring.MakeUserData(ring.KindInternal, 0, 0)}
 	if !l.closer.Submit(job) {
 		// The lane is sized for every operation there can be, and closed only
 		// when no descriptor is left.

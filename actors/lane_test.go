@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,4 +61,64 @@ func TestLaneKnowsDevices(t *testing.T) {
 	require.NotNil(t, first.Group)
 	require.Same(t, first.Group, second.Group)
 	require.NotSame(t, here, first.Group, "it is another lane")
+}
+
+// holding is a host whose blocking lanes hold a job when they are told to, as a call
+// that hangs does.
+type holding struct {
+	ring.Host
+	hold chan struct{}
+	held chan func() // ends it
+}
+
+type holdingLane struct {
+	ring.Blocking
+	holding
+	done func(*ring.Job)
+}
+
+func (h holding) OpenLane(workers, backlog int, done func(*ring.Job)) ring.Blocking {
+	return holdingLane{h.Host.OpenLane(workers, backlog, done), h, done}
+}
+
+func (l holdingLane) Submit(j *ring.Job) bool {
+	select {
+	case <-l.hold:
+		l.held <- func() {
+			j.Res = notFound
+			l.done(j)
+		}
+		return true
+	default:
+		return l.Blocking.Submit(j)
+	}
+}
+
+// TestHungRegionIsKept: where a call hangs is not forgotten, however many other
+// paths are used: the next calls there would not be known to hang with it. What
+// has ended is forgotten.
+func TestHungRegionIsKept(t *testing.T) {
+	hangs := holding{ring.ThisHost(), make(chan struct{}, 1), make(chan func(), 1)}
+	host := showing{hangs, make(chan ring.Job, 1)}
+	r := newRig(t, config(manyInFlight), config(func(c *actors.Config) { c.Host = host }))
+	q := r.requester()
+	k := r.kernel(1)
+	group := func(path string) *ring.Group {
+		q.send(&messages.ReadLink{Path: path})
+		require.Error(t, expect[*messages.Completion](q).Err)
+		return (<-host.jobs).Group
+	}
+	hangs.hold <- struct{}{}
+	id := q.send(&messages.ReadLink{Path: "/none/hung/1"})
+	end, hung := <-hangs.held, (<-host.jobs).Group
+	inUse := q.regions(k)
+	require.Same(t, hung, group("/none/hung/2"))
+	require.Same(t, hung, group("/none/hung/3"))
+	end()
+	q.completion(id)
+	inUse()
+	for n := range 4 * actors.RegionsKept {
+		group(fmt.Sprintf("/none/%d/link", n))
+	}
+	require.LessOrEqual(t, r.glass.Look().Regions, actors.RegionsKept)
 }
