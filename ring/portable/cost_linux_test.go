@@ -146,3 +146,60 @@ func BenchmarkWrite(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkPingPong is what waiting for readiness costs: a byte goes over pairs
+// of sockets, on which a read waits for it.
+func BenchmarkPingPong(b *testing.B) {
+	for _, pairs := range []int{1, 64} {
+		b.Run(fmt.Sprint(pairs), func(b *testing.B) {
+			k, err := Open(Options{})
+			require.NoError(b, err)
+			signal := make(chan struct{}, 1)
+			waited := make(chan struct{})
+			go func() {
+				defer close(waited)
+				k.Wait(func() {
+					select {
+					case signal <- struct{}{}:
+					default:
+					}
+				})
+			}()
+			defer func() {
+				_ = k.Close()
+				<-waited
+			}()
+			reads, writes := make([]ring.Request, 2*pairs), make([]ring.Request, 2*pairs)
+			for i := range pairs {
+				ends := [2]int32{}
+				ends[0], ends[1] = newSockets(b)
+				for j, fd := range ends {
+					reads[2*i+j] = ring.PrepRead(fd, make([]byte, 1), ring.StreamOffset)
+					writes[2*i+1-j] = ring.PrepWrite(fd, make([]byte, 1), ring.StreamOffset)
+				}
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for n := 0; n < b.N; n += pairs {
+				for i := range pairs { // one way, and the next time the other
+					j := 2*i + n/pairs%2
+					k.Push(ring.UserData(2*j), &reads[j])
+				}
+				_, _ = k.Enter()
+				for i := range pairs {
+					j := 2*i + n/pairs%2
+					k.Push(ring.UserData(2*j+1), &writes[j])
+				}
+				_, _ = k.Enter()
+				for left := 2 * pairs; left > 0; {
+					if _, ok := k.Peek(); ok {
+						k.Advance()
+						left--
+						continue
+					}
+					<-signal
+				}
+			}
+		})
+	}
+}

@@ -44,6 +44,14 @@ func (c *crew) forget() {
 
 func (c *crew) room() bool { return c.alive-c.stuck < c.limit && c.alive < c.most }
 
+// takeStuck counts a goroutine that hangs with an operation as a worker.
+func (c *crew) takeStuck(o *operation) {
+	o.begun, o.stuck = time.Now(), true
+	c.running.push(o)
+	c.alive++
+	c.stuck++
+}
+
 // enqueue has a worker go on with an operation.
 // REQUIRES: k.mu, and k is not closed.
 func (k *Kernel) enqueue(o *operation) {
@@ -74,13 +82,24 @@ func (k *Kernel) hire() {
 // work is a worker's life. presence counts it.
 func (k *Kernel) work() {
 	defer k.presence.leave()
-	for o := k.workFirst(); o != nil; {
+	if o := k.workFirst(); o != nil {
 		res, v := k.run(o)
+		k.workOn(o, res, v)
+	}
+}
+
+// workOn settles an operation, and goes on with what waits for a worker.
+func (k *Kernel) workOn(o *operation, res int32, v verdict) {
+	for {
 		next, open := k.workNext(o, res, v)
 		if !open {
 			o.undo(res)
 		}
+		if next == nil {
+			return
+		}
 		o = next
+		res, v = k.run(o)
 	}
 }
 

@@ -4,7 +4,8 @@
 //
 //   - kernel.go and enter.go are the seam: what is pushed, consumed, and told.
 //   - operation.go is a request that did not end at once; timer.go, stream.go,
-//     watch.go, crew.go and await.go are the things that it may be doing then.
+//     watch.go, tell.go, crew.go and await.go are the things that it may be doing
+//     then.
 //   - epoll_linux.go and pollset.go tell when descriptors are ready.
 //   - calls.go and its platforms' files are the system calls.
 //
@@ -23,7 +24,8 @@
 // attempt at a stream. What can only be done by waiting in a call goes to a
 // worker (see crew). A pipe or a socket on which nothing can be moved, and a
 // Poll of one, wait for readiness; that occupies no thread on Linux, and one for
-// all of them elsewhere. An idle kernel has one parked goroutine on Linux, none
+// all of them elsewhere. Who tells of it tries what waited; if he hangs in that,
+// another goes on (see teller). An idle kernel has one parked goroutine on Linux, none
 // elsewhere, and no timer.
 //
 // Everything else, terminals among it, is asked whether it is ready by a worker,
@@ -56,7 +58,8 @@
 //	hung calls                 Options.WorkersMax of them, and of those that wait for a
 //	                           device, stop everything that needs a worker: path
 //	                           operations, syncs, and transfers on files that may wait.
-//	                           The rest goes on.
+//	                           The rest goes on, unless a stream's transfer hangs then,
+//	                           too: that stops those that wait for readiness.
 //	a poll                     io_uring's ends when its descriptor is ready, be it for a
 //	                           moment. Here it goes on waiting if somebody who does not
 //	                           use this kernel takes what there was before it is told

@@ -22,7 +22,6 @@ type epoll struct {
 	file   *os.File
 	conn   syscall.RawConn
 	kernel *Kernel
-	ended  chan struct{} // closed when run has closed the file
 }
 
 // epollBatch is how many descriptors are told of in one go.
@@ -38,7 +37,7 @@ func openReadiness(k *Kernel) (readiness, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("making an epoll instance non-blocking: %w", err)
 	}
-	e := &epoll{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), kernel: k, ended: make(chan struct{})}
+	e := &epoll{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), kernel: k}
 	// A file that the netpoller does not have accepts no deadline.
 	err = e.file.SetReadDeadline(time.Time{})
 	if err == nil {
@@ -71,40 +70,30 @@ func (e *epoll) pollable(fd int32) bool {
 // disarm may find nothing: the open file is gone.
 func (e *epoll) disarm(fd int32) { _ = unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, int(fd), nil) }
 
-// run tells of descriptors until stop. It is the only goroutine of an idle
-// kernel, and presence counts it.
+// run is the only goroutine of an idle kernel. The netpoller is edge-triggered:
+// who waits for it looks first.
 func (e *epoll) run() {
 	defer e.kernel.presence.leave()
 	events := make([]unix.EpollEvent, epollBatch)
-	// The error says that it is time to end.
-	_ = e.conn.Read(func(uintptr) bool { return e.tell(events) })
-	// Whoever is arming a descriptor found the kernel open: he is to end first.
-	e.kernel.mu.Lock()
-	defer e.kernel.mu.Unlock()
-	_ = e.file.Close()
-	close(e.ended)
-}
-
-// tell tells of all descriptors that are ready. The netpoller is edge-triggered:
-// it calls again for what comes after the last look.
-func (e *epoll) tell(events []unix.EpollEvent) (done bool) {
-	for !e.kernel.presence.closed() {
-		n, err := unix.EpollWait(e.fd, events, 0)
-		if err != nil && err != unix.EINTR {
+	var n int
+	var err error
+	wait := func(uintptr) bool {
+		n, err = repeatN(func() (int, error) { return unix.EpollWait(e.fd, events, 0) })
+		return n != 0
+	}
+	for e.kernel.tryDue() {
+		if e.conn.Read(wait) != nil {
+			return // it is closed
+		}
+		if err != nil {
 			panic(&os.SyscallError{Syscall: "epoll_wait", Err: err}) // whose descriptor it is was closed by somebody
 		}
-		if n <= 0 && err == nil {
-			return false
-		}
-		for i := range max(n, 0) {
+		for i := range n {
 			e.kernel.told(events[i].Fd, events[i].Events, uint32(events[i].Pad))
 		}
 	}
-	return true
 }
 
-// stop has run end, which does so when it next looks.
-func (e *epoll) stop() {
-	_ = e.file.SetReadDeadline(time.Unix(1, 0))
-	<-e.ended
-}
+// stop has whoever is in run leave. Nobody is arming a descriptor: he would have
+// found the kernel open.
+func (e *epoll) stop() { _ = e.file.Close() }

@@ -81,6 +81,7 @@ type Kernel struct {
 	watches map[int32]watches            // what waits for readiness, by descriptor
 	armings uint64                       // how often a descriptor was armed
 	crew    crew
+	teller  teller
 	spares  spares
 }
 
@@ -179,7 +180,7 @@ func (k *Kernel) AwaitGone(gone func()) {
 // ends without a completion, and its memory is let go of; calls that are
 // running go on. A descriptor that nobody will hear of is closed, now or when
 // its call returns. Those of the kernel's own are closed when Close returns,
-// which waits for attempts that do not wait, and so not for long.
+// which waits for nobody's call.
 func (k *Kernel) Close() error {
 	if !k.presence.close() {
 		return nil
@@ -213,6 +214,7 @@ func (k *Kernel) forget() {
 	clear(k.pending)
 	clear(k.watches)
 	k.crew.forget()
+	k.teller.forget()
 	k.spares = spares{}
 }
 

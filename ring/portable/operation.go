@@ -51,6 +51,7 @@ const (
 	placeCall        // in a call: a worker's, or an attempt that does not wait
 	placeAwait       // a worker waits for its descriptor to be ready, or is asking whether it is
 	placeWatch       // waits for its descriptor to be ready
+	placeDue         // it is, and the teller will try it
 	placeTimer       // a timeout
 	placeLimit       // a link timeout
 )
@@ -132,6 +133,8 @@ func (k *Kernel) cancel(name ring.UserData) int32 {
 		k.crew.queue.remove(o)
 	case placeWatch:
 		k.unwatch(o)
+	case placeDue:
+		k.teller.due.remove(o)
 	case placeTimer:
 		o.timerStop()
 	case placeCall:

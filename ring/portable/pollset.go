@@ -78,12 +78,12 @@ func (p *pollset) interrupt() {
 	}
 }
 
-// run tells of descriptors until none is armed. presence counts it.
+// run tells of descriptors until none is armed.
 func (p *pollset) run() {
 	defer p.kernel.presence.leave()
 	var set []unix.PollFd
 	var armings []uint32
-	for {
+	for p.kernel.tryDue() {
 		if set, armings = p.take(set[:0], armings[:0]); set == nil {
 			return
 		}
@@ -142,10 +142,11 @@ func (p *pollset) stop() {
 	<-p.ended
 }
 
-// closeIfDone closes the pipe once it is nobody's.
+// closeIfDone closes the pipe once it is nobody's. Who is trying something is
+// not in poll, and will look first.
 // REQUIRES: Kernel.mu.
 func (p *pollset) closeIfDone() {
-	if p.stopped && !p.running && !p.closed {
+	if p.stopped && !p.closed && (!p.running || p.kernel.teller.trying != nil) {
 		p.closed = true
 		_, _ = p.wakeUp.Close(), p.wake.Close()
 		close(p.ended)

@@ -354,4 +354,5 @@ type deaf struct{}
 func (deaf) arm(int32, uint32, uint32) error { return nil }
 func (deaf) disarm(int32)                    {}
 func (deaf) pollable(int32) bool             { return true }
+func (deaf) run()                            {}
 func (deaf) stop()                           {}

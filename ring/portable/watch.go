@@ -13,14 +13,17 @@ import (
 // after that. It has room for half of an arming's number.
 //
 // arm, disarm and pollable are called with Kernel.mu held, and not after stop,
-// which is called without. When that returns, nobody tells any more, and the
-// descriptors of its own are closed.
+// which is called without. When that returns, the descriptors of its own are
+// closed, and who tells will leave as soon as he has tried what he is trying.
 type readiness interface {
 	// arm answers EPERM where there is nothing to wait for.
 	arm(fd int32, events, arming uint32) error
 	disarm(fd int32)
 	// pollable is Kernel.pollable, for what is not armed.
 	pollable(fd int32) bool
+	// run tries what is due (Kernel.tryDue) and tells, by turns, until the
+	// former says that another does. It is the whole of a goroutine that presence counts.
+	run()
 	stop()
 }
 
@@ -86,45 +89,35 @@ func (k *Kernel) unwatch(o *operation) {
 	k.readiness.disarm(fd)
 }
 
-// told is for when a descriptor is ready: what waits for that is tried, on the
-// goroutine that tells.
+// told is for when a descriptor is ready: the polls that wait for that have
+// ended, the transfers are due, and the rest goes on waiting.
 func (k *Kernel) told(fd int32, events, arming uint32) {
-	due := k.toldTake(fd, events, arming)
-	for o := due.pop(); o != nil; o = due.pop() {
-		k.try(o)
-	}
-}
-
-// toldTake ends the polls, gives the transfers that are to be tried now, and has
-// the rest go on waiting.
-func (k *Kernel) toldTake(fd int32, events, arming uint32) (due list) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	w := k.watches[fd]
 	if k.presence.closed() || w.length == 0 {
-		return due
+		return
 	}
 	w.events = 0
 	for o := w.first; o != nil; {
 		next := o.next
-		if o.concerned(events, w.whole(arming)) {
-			w.remove(o)
-			o.place = placeCall
-			if o.request.Code == ring.CodePoll && events&unix.POLLNVAL == 0 {
-				k.finish(o, int32(events&(o.events|eventsAlways)))
-			} else {
-				o.judge(events)
-				due.push(o)
-			}
-		} else {
+		switch {
+		case !o.concerned(events, w.whole(arming)):
 			w.events |= o.events
+		case o.request.Code == ring.CodePoll && events&unix.POLLNVAL == 0:
+			w.remove(o)
+			k.finish(o, int32(events&(o.events|eventsAlways)))
+		default:
+			w.remove(o)
+			o.judge(events)
+			k.due(o)
 		}
 		o = next
 	}
 	if w.length == 0 {
 		delete(k.watches, fd)
 		k.readiness.disarm(fd)
-		return due
+		return
 	}
 	err := k.arm(fd, &w)
 	k.watches[fd] = w
@@ -132,11 +125,16 @@ func (k *Kernel) toldTake(fd int32, events, arming uint32) (due list) {
 		delete(k.watches, fd)
 		k.readiness.disarm(fd)
 		for o := w.pop(); o != nil; o = w.pop() {
-			o.place = placeCall
-			due.push(o) // the attempt will tell
+			k.due(o) // the attempt will tell
 		}
 	}
-	return due
+}
+
+// due has the teller try an operation.
+// REQUIRES: k.mu.
+func (k *Kernel) due(o *operation) {
+	o.place = placeDue
+	k.teller.due.push(o)
 }
 
 // moved is for a stream on which a transfer has moved something: it was ready.
