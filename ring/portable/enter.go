@@ -9,15 +9,17 @@ import (
 )
 
 // Enter implements [ring.Kernel]. It performs what never waits, and passes on
-// the rest. It is never busy, and lost only when it is closed.
+// the rest. It is never busy, and lost only when it is closed, or somebody has
+// closed a descriptor of its own. Then it goes on with what it has, as far as that
+// does not wait for readiness.
 func (k *Kernel) Enter() (consumed int, err error) {
 	if !k.presence.enter() {
 		return 0, &ring.FatalError{Doing: "entering a portable kernel", Err: os.ErrClosed}
 	}
 	defer k.presence.leave()
 	pending := k.sq.pending()
-	flush := k.cq.overflowed.Load()
-	if pending == 0 && !flush {
+	flush, lost := k.cq.overflowed.Load(), k.lost.Load()
+	if pending == 0 && !flush && lost == nil {
 		return 0, nil
 	}
 	k.enters.Add(1)
@@ -25,6 +27,10 @@ func (k *Kernel) Enter() (consumed int, err error) {
 		k.mu.Lock()
 		k.cq.flush()
 		k.mu.Unlock()
+	}
+	if lost != nil {
+		k.unsaid.Store(false)
+		return 0, lost
 	}
 	return k.consume(pending), nil
 }

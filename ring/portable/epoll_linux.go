@@ -58,7 +58,21 @@ func (e *epoll) arm(fd int32, events, arming uint32) error {
 	if err == unix.ENOENT {
 		err = unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, int(fd), &event)
 	}
+	if e.gone(err) {
+		e.kernel.lose("epoll_ctl", err)
+		return nil // it waits in vain
+	}
 	return err
+}
+
+// gone reports whether an error says that the instance's own descriptor was
+// closed by somebody, or is of another file now.
+func (e *epoll) gone(err error) bool {
+	if err == unix.EBADF {
+		_, err := unix.FcntlInt(uintptr(e.fd), unix.F_GETFD, 0)
+		return err != nil
+	}
+	return err == unix.EINVAL
 }
 
 // pollable asks for the removal of what is not there: the kernel first looks
@@ -82,11 +96,12 @@ func (e *epoll) run() {
 		return n != 0
 	}
 	for e.kernel.tryDue() {
-		if e.conn.Read(wait) != nil {
-			return // it is closed
+		if failed := e.conn.Read(wait); failed != nil {
+			err = failed
 		}
-		if err != nil {
-			panic(&os.SyscallError{Syscall: "epoll_wait", Err: err}) // whose descriptor it is was closed by somebody
+		if err != nil { // it is closed, by us or by somebody
+			e.kernel.lose("epoll_wait", err)
+			return
 		}
 		for i := range n {
 			e.kernel.told(events[i].Fd, events[i].Events, uint32(events[i].Pad))

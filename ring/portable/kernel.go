@@ -71,8 +71,10 @@ type Kernel struct {
 	first     route // how a stream is tried first
 	masked    atomic.Bool
 	enters    atomic.Uint64
-	signal    chan struct{} // holds one that Wait has not passed on
-	ended     chan struct{} // closed by Close
+	lost      atomic.Pointer[ring.FatalError] // nobody tells of readiness any more
+	unsaid    atomic.Bool                     // no Enter has said so yet
+	signal    chan struct{}                   // holds one that Wait has not passed on
+	ended     chan struct{}                   // closed by Close
 
 	// mu guards the rest, and the tail of cq. No system call that could wait
 	// is made with it held.
@@ -139,7 +141,9 @@ func (k *Kernel) Peek() (ring.CQE, bool) {
 func (k *Kernel) Advance() { k.cq.advance() }
 
 // Backlog implements [ring.Kernel].
-func (k *Kernel) Backlog() bool { return k.cq.backlog() && !k.presence.closed() }
+func (k *Kernel) Backlog() bool {
+	return (k.cq.backlog() || k.unsaid.Load()) && !k.presence.closed()
+}
 
 // Mask implements [ring.Kernel].
 func (k *Kernel) Mask() { k.masked.Store(true) }
@@ -231,9 +235,25 @@ func (k *Kernel) post(name ring.UserData, res int32) {
 // REQUIRES: k.mu.
 func (k *Kernel) postLocked(c completion) {
 	k.cq.put(c)
-	if k.masked.Load() {
+	if !k.masked.Load() {
+		k.wakeWaiter()
+	}
+}
+
+// lose is for when nobody can tell of readiness any more: whose descriptors it
+// takes were closed by somebody. What waits for it can be cancelled no more
+// either, as Enter only says so.
+func (k *Kernel) lose(doing string, err error) {
+	if k.presence.closed() {
 		return
 	}
+	if k.lost.CompareAndSwap(nil, &ring.FatalError{Doing: doing, Err: err}) {
+		k.unsaid.Store(true)
+		k.wakeWaiter()
+	}
+}
+
+func (k *Kernel) wakeWaiter() {
 	select {
 	case k.signal <- struct{}{}:
 	default: // Wait has not taken the last one yet

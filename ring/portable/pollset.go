@@ -90,6 +90,10 @@ func (p *pollset) run() {
 		if _, err := unix.Poll(set, -1); err != nil {
 			continue // EINTR, or EAGAIN: there is nothing to do but again
 		}
+		if set[0].Revents&unix.POLLNVAL != 0 { // somebody has closed it
+			p.giveUp()
+			return
+		}
 		for i := range set[1:] {
 			if ready := set[1+i].Revents; ready != 0 {
 				p.fire(set[1+i].Fd, uint32(uint16(ready)), armings[i])
@@ -118,6 +122,15 @@ func (p *pollset) take(set []unix.PollFd, armings []uint32) ([]unix.PollFd, []ui
 		armings = append(armings, a.arming)
 	}
 	return set, armings
+}
+
+// giveUp ends run. Each that comes to wait starts it again, in vain.
+func (p *pollset) giveUp() {
+	p.kernel.lose("poll", unix.EBADF)
+	p.kernel.mu.Lock()
+	defer p.kernel.mu.Unlock()
+	p.running = false
+	p.closeIfDone()
 }
 
 // fire tells of one descriptor, if it is still armed.
