@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -91,6 +92,44 @@ func TestWithoutRing(t *testing.T) {
 			r.judge(t, want, perform(t, source, wrap, r.env))
 		})
 	}
+}
+
+// TestWithoutCalls runs the program where filters of system calls refuse what
+// they do not know: it does the same.
+func TestWithoutCalls(t *testing.T) {
+	source := filepath.Join(t.TempDir(), "source")
+	makeTree(t, source)
+	want := sha256sum(t, source)
+	for _, c := range []struct{ backend, call string }{
+		{"portable", "preadv2"}, {"portable", "pwritev2"}, {"portable", "openat2"},
+		{"portable", "statx"}, {"io_uring", "statx"},
+	} {
+		for _, errno := range []unix.Errno{unix.ENOSYS, unix.EPERM, unix.EACCES} {
+			t.Run(fmt.Sprint(c.backend, " without ", c.call, ", ", errno), func(t *testing.T) {
+				if c.backend == "io_uring" {
+					needRing(t)
+				}
+				wrap, env := refuse.StraceCall(t, c.call, errno), "RINGMASTER_BACKEND="+c.backend
+				sum := child(t, wrap, env, "sum", source)
+				sum.wantSuccess(t)
+				if sum.stdout != want {
+					t.Errorf("sum prints:\n%s\nwant:\n%s", sum.stdout, want)
+				}
+				target := filepath.Join(t.TempDir(), "copy")
+				child(t, wrap, env, "copy", "--verify", source, target).wantSuccess(t)
+				diff(t, snapshot(t, source), snapshot(t, target))
+			})
+		}
+	}
+}
+
+func needRing(t *testing.T) {
+	r, err := ring.Open(ring.Options{})
+	if errors.Is(err, ring.ErrUnavailable) {
+		t.Skip(err)
+	}
+	check(t, err)
+	check(t, r.Close())
 }
 
 // judge compares a performance with that of a program which is refused nothing.

@@ -35,7 +35,7 @@ func (c *calls) performPath(r *ring.Request) int32 {
 	case ring.CodeOpen:
 		return result(repeatN(func() (int, error) { return c.open(dir, path, r) }))
 	case ring.CodeStat:
-		return result(0, repeat(func() error { return stat(dir, path, r) }))
+		return result(0, repeat(func() error { return c.stat(dir, path, r) }))
 	case ring.CodeRename:
 		return result(0, repeat(func() error { return rename(dir, path, dir2, path2, r.Flags) }))
 	case ring.CodeUnlink:
@@ -75,6 +75,15 @@ func transfer(r *ring.Request) int32 {
 			return writeV(fd, r.Bufs(), off)
 		}
 	}))
+}
+
+// transferNoWait is a transfer that its request has not wait, where that can be
+// said.
+func (c *calls) transferNoWait(r *ring.Request) int32 {
+	if c.first != routeNoWait {
+		return -int32(unix.EOPNOTSUPP)
+	}
+	return transferNoWait(r)
 }
 
 // transferSocket reads or writes a socket without waiting.

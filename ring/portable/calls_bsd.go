@@ -22,9 +22,11 @@ const (
 )
 
 // calls are what this system was found to have.
-type calls struct{}
+type calls struct {
+	first route // how a stream is tried first
+}
 
-func probeCalls() calls { return calls{} }
+func probeCalls() calls { return calls{first: routeFirst} }
 
 func openReadiness(k *Kernel) (readiness, error) { return openPollset(k) }
 
@@ -113,7 +115,7 @@ func pollRefused(fd int32) error {
 
 func allocate(*ring.Request) error { return unix.EINVAL }
 
-func stat(dir int, path string, r *ring.Request) error {
+func (*calls) stat(dir int, path string, r *ring.Request) error {
 	var from unix.Stat_t
 	var err error
 	if path == "" && r.Flags&linuxEmptyPath != 0 {

@@ -18,15 +18,26 @@ const (
 
 // calls are what this system was found to have.
 type calls struct {
-	openat2 bool // Linux 5.6; gVisor and old seccomp profiles lack it
+	openat2 bool  // Linux 5.6; gVisor and old seccomp profiles lack it
+	statx   bool  // Linux 4.11; old seccomp profiles lack it
+	first   route // how a stream is tried first: preadv2 is of Linux 4.6
 }
 
+// probeCalls makes calls that are refused for their descriptor if for nothing
+// else.
 func probeCalls() calls {
 	fd, err := unix.Openat2(unix.AT_FDCWD, "/", &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC})
 	if err == nil {
 		_ = unix.Close(fd)
 	}
-	return calls{openat2: err != unix.ENOSYS && err != unix.EPERM}
+	c := calls{openat2: !sys.Lacking(err), first: routeFirst}
+	c.statx = !sys.Lacking(unix.Statx(-1, "", unix.AT_EMPTY_PATH, 0, new(unix.Statx_t)))
+	_, reads := unix.Preadv2(-1, nil, 0, unix.RWF_NOWAIT)
+	_, writes := unix.Pwritev2(-1, nil, 0, unix.RWF_NOWAIT)
+	if sys.Lacking(reads) || sys.Lacking(writes) {
+		c.first = routeUnknown
+	}
+	return c
 }
 
 // lacks reports whether an operation cannot be performed here.
@@ -55,8 +66,6 @@ func transferNoWait(r *ring.Request) int32 {
 	switch {
 	case err == nil:
 		return int32(n)
-	case err == unix.ENOSYS: // Linux before 4.6
-		err = unix.EOPNOTSUPP
 	case err == unix.ESPIPE && streams(r):
 		if n, err = preadwriteV2(r, -1); err == nil {
 			return int32(n)
@@ -101,7 +110,8 @@ func writeV(fd int, bufs [][]byte, off int64) (int, error) {
 	return unix.Pwritev(fd, bufs, off)
 }
 
-// fileMode is the type of an open file. It asks no server, which might hang.
+// fileMode is the type of an open file. It asks no server, which might hang,
+// unless the system lacks statx.
 func fileMode(fd int32) (uint32, error) {
 	if fd < 0 {
 		return 0, unix.EBADF // AT_FDCWD would be the working directory
@@ -151,7 +161,15 @@ func rename(dir int, path string, dir2 int, path2 string, flags uint32) error {
 // statMask is what a Stat asks for.
 const statMask = unix.STATX_BASIC_STATS | unix.STATX_BTIME | unix.STATX_MNT_ID | unix.STATX_DIOALIGN
 
-func stat(dir int, path string, r *ring.Request) error {
+func (c *calls) stat(dir int, path string, r *ring.Request) error {
+	if !c.statx {
+		var from unix.Stat_t
+		err := unix.Fstatat(dir, path, &from, int(r.Flags))
+		if err == nil {
+			sys.FillStatx(r.Statx(), &from)
+		}
+		return err
+	}
 	var from unix.Statx_t
 	if err := unix.Statx(dir, path, int(r.Flags), statMask, &from); err != nil {
 		return err

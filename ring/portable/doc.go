@@ -91,7 +91,13 @@
 //	a socket's error queue     while nobody reads it, a transfer that waits for the same
 //	                           socket occupies a worker.
 //	no openat2                 RESOLVE_* bits are refused with EOPNOTSUPP (gVisor, Linux
-//	                           before 5.6).
+//	                           before 5.6, old filters of system calls).
+//	no statx                   Stat gives no time of birth, no mount and no attributes,
+//	                           and to ask what a descriptor is may hang with its file
+//	                           system's server (Linux before 4.11, old filters).
+//	no preadv2                 nothing can be told not to wait: NoWait is refused with
+//	                           EOPNOTSUPP, and pipes are streams without NOWAIT, see
+//	                           above (Linux before 4.6, old filters).
 //
 // And on macOS and FreeBSD:
 //

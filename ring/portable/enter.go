@@ -78,7 +78,7 @@ func (k *Kernel) issue(name ring.UserData, r *ring.Request) {
 	case ring.CodeRead, ring.CodeWrite, ring.CodeReadV, ring.CodeWriteV:
 		switch {
 		case r.NoWait && !r.Direct:
-			k.post(name, transferNoWait(r))
+			k.post(name, k.calls.transferNoWait(r))
 		case r.Off == ring.StreamOffset && r.Async:
 			k.issueWorker(name, r)
 		case r.Off == ring.StreamOffset:
@@ -121,7 +121,7 @@ func (k *Kernel) issueWorker(name ring.UserData, r *ring.Request) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if o := k.begin(name, r); o != nil {
-		o.route = k.first
+		o.route = k.calls.first
 		k.enqueue(o)
 	}
 }
@@ -134,7 +134,7 @@ func (k *Kernel) issueStream(name ring.UserData, r *ring.Request) {
 	if o == nil {
 		return
 	}
-	o.route = k.first
+	o.route = k.calls.first
 	k.try(o)
 }
 

@@ -68,7 +68,6 @@ type Kernel struct {
 	cq        completions
 	calls     calls
 	readiness readiness
-	first     route // how a stream is tried first
 	masked    atomic.Bool
 	enters    atomic.Uint64
 	lost      atomic.Pointer[ring.FatalError] // nobody tells of readiness any more
@@ -98,7 +97,6 @@ func open(options Options, openReadiness func(*Kernel) (readiness, error)) (*Ker
 	k := &Kernel{
 		presence: presence{gone: make(chan struct{})},
 		calls:    probeCalls(),
-		first:    routeFirst,
 		signal:   make(chan struct{}, 1),
 		ended:    make(chan struct{}),
 		pending:  make(map[ring.UserData]*operation),

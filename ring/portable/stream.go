@@ -56,7 +56,7 @@ func (k *Kernel) run(o *operation) (int32, verdict) {
 	}
 	res := k.calls.perform(&o.request)
 	if res == -int32(unix.ESPIPE) && streams(&o.request) {
-		o.request.Off, o.route = ring.StreamOffset, k.first
+		o.request.Off, o.route = ring.StreamOffset, k.calls.first
 		return k.runStream(o)
 	}
 	return res, ended

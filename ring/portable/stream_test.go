@@ -29,7 +29,7 @@ func (w way) kernel(t *testing.T, options Options) *Kernel {
 	t.Helper()
 	k, err := open(options, w.open)
 	require.NoError(t, err)
-	k.first = w.as
+	k.calls.first = w.as
 	return k
 }
 
@@ -332,6 +332,19 @@ func TestManyArmings(t *testing.T) {
 			require.EqualValues(t, 1, g.await(write))
 		}
 	})
+}
+
+// Where nothing can be told not to wait, that is refused.
+func TestNoWaitIsLacking(t *testing.T) {
+	for _, w := range ways {
+		if w.as == routeNoWait {
+			continue
+		}
+		g := rigOn(t, w.kernel(t, Options{}))
+		fd := newFile(t, "content")
+		g.fails(unix.EOPNOTSUPP, noWait(ring.PrepRead(fd, make([]byte, 8), 0)))
+		require.EqualValues(t, 7, g.ok(ring.PrepRead(fd, make([]byte, 8), 0)))
+	}
 }
 
 // A poll has ended, too, when a transfer takes what it waits for before anybody

@@ -10,6 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// TestFillStatx compares what is made of fstat with what statx says.
+func TestFillStatx(t *testing.T) {
+	for _, path := range []string{"/", "/dev/null", "/proc/self/exe"} {
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		require.NoError(t, err)
+		var want, got Statx
+		require.NoError(t, StatxCached(fd, &want))
+		var from unix.Stat_t
+		require.NoError(t, unix.Fstat(fd, &from))
+		require.NoError(t, unix.Close(fd))
+		FillStatx(&got, &from)
+		want.Mask &= got.Mask
+		want.Attributes, want.AttributesMask, want.MountID, want.SubvolumeID, want.Born = 0, 0, 0, 0, got.Born
+		require.Equal(t, want, got)
+	}
+}
+
 // TestStatxTail compares the fields that are younger than many a header.
 func TestStatxTail(t *testing.T) {
 	var ours Statx

@@ -83,12 +83,5 @@ func (Kernel) Pipe() (r, w int, err error) {
 	return ends[0], ends[1], nil
 }
 
-// StatxCached says what the kernel has cached of an open file, and asks no
-// server for more: it does not wait for a file system that hangs.
-func StatxCached(fd int, st *Statx) error {
-	return unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC,
-		unix.STATX_BASIC_STATS|unix.STATX_BTIME|unix.STATX_MNT_ID, (*unix.Statx_t)(unsafe.Pointer(st)))
-}
-
 // Close closes a descriptor.
 func (Kernel) Close(fd int) error { return unix.Close(fd) }
