@@ -61,9 +61,11 @@
 //	                           The rest goes on, unless a stream's transfer hangs then,
 //	                           too: that stops those that wait for readiness.
 //	a poll                     io_uring's ends when its descriptor is ready, be it for a
-//	                           moment. Here it goes on waiting if somebody who does not
-//	                           use this kernel takes what there was before it is told
-//	                           of; and, where a worker waits, if anybody does.
+//	                           moment. Here it goes on waiting if somebody takes what
+//	                           there was before it is told of, unless that is a transfer
+//	                           of this kernel's on the same descriptor. Through another
+//	                           descriptor of the same open file it goes unnoticed; and,
+//	                           where a worker waits, in any case.
 //	polling what tells nobody  a poll of a file that never tells of what it is asked
 //	                           for (most of /proc, for priority data) is refused by
 //	                           io_uring with EINVAL. Here it waits to be cancelled.
