@@ -69,8 +69,14 @@
 //	polling what tells nobody  a poll of a file that never tells of what it is asked
 //	                           for (most of /proc, for priority data) is refused by
 //	                           io_uring with EINVAL. Here it waits to be cancelled.
-//	closing a descriptor       io_uring lets what waits for its readiness go on. Here it
-//	                           is told of nothing any more, and waits to be cancelled.
+//	closing a descriptor       io_uring lets what waits for its readiness go on, on the
+//	                           file that it was. Here it waits to be cancelled; if the
+//	                           number comes to mean another file that is waited for, or
+//	                           the old file has other descriptors, it may be told of
+//	                           either, and then is a transfer on what the number means
+//	                           by then. So nobody is to do that: see above. The engine
+//	                           keeps each descriptor until nothing waits for it, and no
+//	                           message meets this.
 //	opening a FIFO to read     without Async io_uring does not wait for a writer; here
 //	                           the opening always does.
 //	a NoWait write to a file   where the file system cannot be told so, the answer may
