@@ -93,6 +93,9 @@
 //	                           What is non-blocking is not asked: a worker makes the
 //	                           call at once. A FIFO that was opened so, and is blocking
 //	                           since, is not at its end before there was a writer.
+//	a write to an eventfd      whose value does not fit yet is made by a worker, which
+//	                           waits in it and cannot be cancelled: an eventfd is ready
+//	                           when 1 fits, and its writes cannot be told not to wait.
 //	transfers of nothing       on what is neither a file nor a socket they end with 0,
 //	                           and the file is not asked: an eventfd, for instance,
 //	                           would say EINVAL.
