@@ -101,6 +101,9 @@
 //	                           would say EINVAL.
 //	a socket's error queue     while nobody reads it, a transfer that waits for the same
 //	                           socket occupies a worker.
+//	no /proc                   what has no name (an eventfd, a timer, an inotify, an epoll
+//	                           instance) is not told apart: a read, a write or a poll
+//	                           of any that waits occupies a worker, and a descriptor.
 //	no openat2                 RESOLVE_* bits are refused with EOPNOTSUPP (gVisor, Linux
 //	                           before 5.6, old filters of system calls).
 //	no statx                   Stat gives no time of birth, no mount and no attributes,
