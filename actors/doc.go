@@ -49,6 +49,13 @@
 // still holds his ring, of which nobody touches the submission queue until he
 // returns; then he touches nothing, and what was not consumed is taken back.
 //
+// A pipe's lock is the likeliest thing to hang on: a peer keeps it while he moves to
+// that pipe what a socket has yet to bring, or faults on the memory of a hung file
+// server. A read that was waiting is performed by the pinned thread when it is
+// parked, where no watchdog looks, and then whatever else waits on that ring waits,
+// until somebody enters it: a submission, a cancellation, a deadline. To have
+// workers read pipes would make each transfer three to four times as slow.
+//
 // What a ring does not end in time is forfeited: answered as unknown, its memory
 // in quarantine until the kernel is known to be done with it (see quarantine.go).
 //
