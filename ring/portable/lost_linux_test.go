@@ -2,6 +2,7 @@ package portable
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -30,39 +31,39 @@ func TestLostDescriptor(t *testing.T) {
 			k, err := open(Options{}, c.open)
 			require.NoError(t, err)
 			g := rigOn(t, k)
-			hung, release := g.hung()
+			timer := g.start(ring.PrepTimeout(20 * time.Millisecond))
 			r, w := newPipe(t)
 			read := ring.PrepRead(r, make([]byte, 1), ring.StreamOffset)
 			waits := g.start(read)
 			g.placed(waits, placeWatch)
-			require.False(t, g.Backlog())
-
 			fd := c.fd(k)
 			kept, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 			require.NoError(t, err)
 			t.Cleanup(func() { _ = unix.Close(kept) })
-			use := func() { require.NoError(t, unix.Dup3(int(w), fd, unix.O_CLOEXEC)) }
 			if c.again {
-				use()
+				require.NoError(t, unix.Dup3(int(w), fd, unix.O_CLOEXEC))
 			} else {
 				require.NoError(t, unix.Close(fd))
 			}
 			if c.tell {
 				writeAll(t, w, "x")
 			} else {
-				g.start(read)
+				g.push(read)
 			}
-			g.lost()
-			use() // it is closed with the kernel
+			if _, err := g.Enter(); err == nil { // else it was found before
+				g.lost()
+			} else {
+				require.ErrorAs(t, err, new(*ring.FatalError))
+			}
 			g.pending(waits)
 
 			nop := g.push(ring.PrepNop())
 			_, err = g.Enter()
 			require.ErrorAs(t, err, new(*ring.FatalError))
-			g.TakeBack(func(name ring.UserData) { require.Equal(t, nop, name) })
-			require.Zero(t, g.Unsubmitted())
-			release()
-			g.closeOpened(hung)
+			last := ring.UserData(0)
+			g.TakeBack(func(name ring.UserData) { last = name })
+			require.Equal(t, nop, last)
+			require.Equal(t, ring.Expired, g.await(timer))
 		})
 	}
 }
@@ -70,9 +71,10 @@ func TestLostDescriptor(t *testing.T) {
 // lost waits until a kernel wants to be entered, which says then that it is lost.
 func (g *rig) lost() {
 	g.t.Helper()
-	g.until("the loss", func(k *Kernel) bool { return k.Backlog() })
+	g.until("the loss", func(k *Kernel) bool { return k.unsaid.Load() })
+	require.True(g.t, g.Backlog())
 	within(g.t, g.signal, "a signal")
 	_, err := g.Enter()
 	require.ErrorAs(g.t, err, new(*ring.FatalError))
-	require.False(g.t, g.Backlog(), "it was said")
+	require.False(g.t, g.kernel().unsaid.Load())
 }
