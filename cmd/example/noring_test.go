@@ -109,7 +109,7 @@ func TestWithoutCalls(t *testing.T) {
 				if c.backend == "io_uring" {
 					needRing(t)
 				}
-				wrap, env := refuse.StraceCall(t, c.call, errno), "RINGMASTER_BACKEND="+c.backend
+				wrap, env := refuse.Strace(t, c.call, errno), "RINGMASTER_BACKEND="+c.backend
 				sum := child(t, wrap, env, "sum", source)
 				sum.wantSuccess(t)
 				if sum.stdout != want {

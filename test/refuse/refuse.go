@@ -47,12 +47,6 @@ func NeedSeccomp(t testing.TB) {
 // then. The test fails at its end if it was never called.
 func Strace(t testing.TB, call string, errno unix.Errno) (wrap []string) {
 	t.Helper()
-	return StraceCall(t, "io_uring_setup", errno)
-}
-
-// StraceCall is the same for any call.
-func StraceCall(t testing.TB, call string, errno unix.Errno) (wrap []string) {
-	t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("needs strace (Debian package strace): ", err)
