@@ -60,9 +60,10 @@ const (
 const startTimeout = 10 * time.Second
 
 // Start starts a subsystem in an actor system, of which it becomes an
-// extension: [Get] finds it again. It fails with an error that wraps
-// messages.ErrUnavailable where the system refuses io_uring, and with
-// [ErrRunning] while there is one already.
+// extension: [Get] finds it again. It fails with [ErrRunning] while there is one
+// already, and with an error that wraps messages.ErrUnavailable where the system
+// refuses io_uring and the portable backend is not to be taken (see
+// [WithBackend]).
 //
 // Stopping the actor system does not stop its actors; call Shutdown.
 func Start(system *actor.ActorSystem, options ...Option) (*Subsystem, error) {

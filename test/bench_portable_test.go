@@ -1,17 +1,21 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
+
+	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/ringmaster-io/ringmaster/actors"
 	"github.com/ringmaster-io/ringmaster/supervisor"
 )
 
-// BenchmarkPortableRatio compares one actor that reads through the portable
-// backend with what a program does that has no Ringmaster: blocking calls from
+// BenchmarkPortableRatio compares actors that read through the portable backend
+// with what a program does that has no Ringmaster: blocking calls from
 // goroutines. The two of a pair take turns, as in BenchmarkReadRatio.
 //
 // With one in flight that is (*os.File).ReadAt. With 128 in flight it may mean
@@ -19,24 +23,91 @@ import (
 //
 //   - "crowd" is 128 goroutines that each call ReadAt in a loop and tell nobody
 //     what they have read. It is the literal reading, and the strictest: on data
-//     in memory it is ReadAt on all processors at once and nothing else.
+//     in memory it is ReadAt on all processors at once and nothing else. A
+//     subsystem reads such data on one processor at a time: the processors' time
+//     tells what that costs. "portable-each" divides the 128 among as many
+//     subsystems as there are processors.
 //   - "spawn" is one goroutine that has 128 reads in flight and hears of the end
 //     of each, with a goroutine spawned for each. It does the same work as the
 //     actor: whoever asks gets the answer, and is not blocked meanwhile.
 func BenchmarkPortableRatio(b *testing.B) {
 	path := benchFile(b)
-	for _, plain := range []benchWay{
-		{"ReadAt", 1, openFileLoop},
-		{"crowd", 128, openCrowdLoop},
-		{"spawn", 128, openSpawnLoop},
+	for _, pair := range []struct{ ours, theirs benchWay }{
+		{benchWay{"portable-1", 1, openPortableLoop}, benchWay{"ReadAt", 1, openFileLoop}},
+		{benchWay{"portable-each-128", 128, openEachLoop}, benchWay{"crowd", 128, openCrowdLoop}},
+		{benchWay{"portable-128", 128, openPortableLoop}, benchWay{"crowd", 128, openCrowdLoop}},
+		{benchWay{"portable-128", 128, openPortableLoop}, benchWay{"spawn", 128, openSpawnLoop}},
 	} {
-		ours := benchWay{fmt.Sprint("portable-", plain.depth), plain.depth, openPortableLoop}
-		b.Run(ours.name+"-to-"+plain.name, func(b *testing.B) { benchPair(b, path, ours, plain) })
+		b.Run(pair.ours.name+"-to-"+pair.theirs.name, func(b *testing.B) {
+			benchPair(b, path, pair.ours, pair.theirs)
+		})
 	}
 }
 
 func openPortableLoop(path string, depth int) (loop, error) {
 	return openActorLoopWith(path, depth, supervisor.WithBackend(actors.BackendPortable))
+}
+
+// eachLoop is an actor for each processor, with a subsystem of its own.
+type eachLoop []loop
+
+func openEachLoop(path string, depth int) (loop, error) {
+	system := actor.NewActorSystem(quiet)
+	each := make(eachLoop, runtime.GOMAXPROCS(0))
+	for k := range each {
+		parent := &parentActor{
+			options: []supervisor.Option{supervisor.WithBackend(actors.BackendPortable)},
+			started: make(chan *supervisor.Subsystem, 1),
+		}
+		system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return parent }))
+		var err error
+		if each[k], err = startActorLoop(system, <-parent.started, path, depth/len(each)); err != nil {
+			return nil, err
+		}
+	}
+	return each, nil
+}
+
+// parentActor starts a subsystem of its own.
+type parentActor struct {
+	options []supervisor.Option
+	started chan *supervisor.Subsystem
+}
+
+// Receive implements actor.Actor.
+func (a *parentActor) Receive(ctx actor.Context) {
+	if _, ok := ctx.Message().(*actor.Started); ok {
+		rm, err := supervisor.StartChild(ctx, a.options...)
+		if err != nil {
+			panic(err)
+		}
+		a.started <- rm
+	}
+}
+
+func (each eachLoop) read(n int) error {
+	return readTogether(n, len(each), func(k, share int) error { return each[k].read(share) })
+}
+
+// readTogether divides n reads among so many goroutines.
+func readTogether(n, among int, read func(k, share int) error) error {
+	var together sync.WaitGroup
+	failures := make([]error, among)
+	for k := range among {
+		share := n / among
+		if k < n%among {
+			share++
+		}
+		together.Go(func() { failures[k] = read(k, share) })
+	}
+	together.Wait()
+	return errors.Join(failures...)
+}
+
+func (each eachLoop) close() {
+	for _, l := range each {
+		l.close()
+	}
 }
 
 // crowdLoop is goroutines that each read in a loop.
@@ -59,22 +130,9 @@ func benchBuffers(n int) [][]byte {
 }
 
 func (l *crowdLoop) read(n int) error {
-	var crowd sync.WaitGroup
-	failures := make(chan error, len(l.bufs))
-	for k, buf := range l.bufs {
-		share := n / len(l.bufs)
-		if k < n%len(l.bufs) {
-			share++
-		}
-		crowd.Go(func() { failures <- (&fileLoop{l.file, buf}).read(share) })
-	}
-	crowd.Wait()
-	for range l.bufs {
-		if err := <-failures; err != nil {
-			return err
-		}
-	}
-	return nil
+	return readTogether(n, len(l.bufs), func(k, share int) error {
+		return (&fileLoop{l.file, l.bufs[k]}).read(share)
+	})
 }
 
 func (l *crowdLoop) close() { l.file.Close() }

@@ -35,22 +35,6 @@ func TestStartAgain(t *testing.T) {
 	requireStopped(r, r.probe())
 }
 
-// parentActor starts a subsystem of its own.
-type parentActor struct {
-	started chan *supervisor.Subsystem
-}
-
-// Receive implements actor.Actor.
-func (a *parentActor) Receive(ctx actor.Context) {
-	if _, ok := ctx.Message().(*actor.Started); ok {
-		rm, err := supervisor.StartChild(ctx)
-		if err != nil {
-			panic(err)
-		}
-		a.started <- rm
-	}
-}
-
 // TestChild stops the actor that a subsystem is a child of, with something in
 // flight.
 func TestChild(t *testing.T) {
