@@ -55,13 +55,15 @@ type Config struct {
 	// BlockingWorkers (4) is how many goroutines the blocking lane may use, not
 	// counting those that a device keeps waiting.
 	BlockingWorkers int
-	// Workers (512, or 8 to 4096) bounds the threads that wait in the system's
+	// Workers (512, or 64 to 4096) bounds the threads that wait in the system's
 	// calls, which count against RLIMIT_NPROC and a container's limit of pids: the
 	// kernel's own workers, of which each thread that submits may have so many of
 	// two kinds, for files and for all else, as the first subsystem of a process
-	// says; or the portable backend's, twice as many in all. Few are ever used: one
-	// file system is given work for an eighth of them at a time, and all together
-	// for five eighths, beyond which each gets a 64th still.
+	// says; or the portable backend's, twice as many in all. One file system is
+	// given work for an eighth of them at a time, and all together for five eighths,
+	// beyond which each gets a 64th still. So many opens of FIFOs that wait for their
+	// other end keep that from being opened here; and of the portable backend's, each
+	// terminal or other device that is waited for keeps one.
 	Workers int
 
 	// Policy is for the operations in flight when the ring owner fails.

@@ -61,10 +61,10 @@ const entries = 256
 // workersDefault is Config.Workers'. The kernel's own bound for path operations
 // is four a processor: so few that some opens of a FIFO, which wait for its
 // other end, would keep everybody else's waiting too. With workersLeast a file
-// system has one at least.
+// system has eight, so that what waits for one another gets there.
 const (
 	workersDefault = 512
-	workersLeast   = 8
+	workersLeast   = 64
 )
 
 // openPortable opens a kernel of ordinary system calls.

@@ -113,7 +113,7 @@ func TestOptionsAreTaken(t *testing.T) {
 		supervisor.WithQueue(6),
 		supervisor.WithOwnerQuota(7),
 		supervisor.WithBlockingWorkers(8),
-		supervisor.WithWorkers(9),
+		supervisor.WithWorkers(99),
 		supervisor.WithInline(false),
 		func(c *actors.Config) { got = *c },
 	)
@@ -122,6 +122,6 @@ func TestOptionsAreTaken(t *testing.T) {
 	require.Equal(t, actors.CancelInFlight, got.Policy)
 	require.Equal(t, 3*time.Second, got.DrainTimeout)
 	require.Equal(t, 4*time.Second, got.ShutdownGrace)
-	require.Equal(t, [5]int{5, 6, 7, 8, 9}, [5]int{got.InFlight, got.Queue, got.OwnerQuota, got.BlockingWorkers, got.Workers})
+	require.Equal(t, [5]int{5, 6, 7, 8, 99}, [5]int{got.InFlight, got.Queue, got.OwnerQuota, got.BlockingWorkers, got.Workers})
 	require.False(t, got.Inline)
 }

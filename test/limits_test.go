@@ -131,16 +131,16 @@ func requireReady(t *testing.T, p *probe, operations int) {
 // TestWorkers: what waits in the system's calls occupies no more threads, of whoever
 // they are, than the subsystem may have.
 func TestWorkers(t *testing.T) {
-	const opens, least = 64, 8
+	const opens, least = 256, 64
 	r := start(t, supervisor.WithWorkers(least))
 	p, path := r.probe(), fifo(t)
 	before := threads(t)
 	for n := range opens {
 		r.send(p, uint64(n+1), &messages.Open{Path: path}) // waits for somebody who writes
 	}
-	eventually(t, "one of a file system is issued, and the rest waits", func() bool {
+	eventually(t, "an eighth of them has work, and the rest waits", func() bool {
 		in := r.inspect()
-		return in.InFlight == 1 && in.Queued == opens-1
+		return in.InFlight == least/8 && in.Queued == opens-least/8
 	})
 	require.Less(t, threads(t), before+opens/2)
 	writer, err := os.OpenFile(path, os.O_RDWR, 0)

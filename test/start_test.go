@@ -108,7 +108,7 @@ func TestRefusedOptions(t *testing.T) {
 		"queue-negative": supervisor.WithQueue(-1),
 		"quota-none":     supervisor.WithOwnerQuota(0),
 		"lane-none":      supervisor.WithBlockingWorkers(0),
-		"workers-few":    supervisor.WithWorkers(7),
+		"workers-few":    supervisor.WithWorkers(63),
 		"drain-no-time":  supervisor.WithDrainTimeout(0),
 		"grace-no-time":  supervisor.WithShutdownGrace(-1),
 		"without-logger": supervisor.WithLogger(nil),
