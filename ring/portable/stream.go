@@ -303,7 +303,8 @@ func skip(bufs [][]byte, n int) [][]byte {
 // side's end without asking, as io_uring tells it.
 func (o *operation) attemptPoll(mayBlock bool) (int32, verdict) {
 	r := &o.request
-	o.events = r.Flags | eventPeerClosed
+	// poll knows sixteen bits, and the others mean something else to epoll.
+	o.events = r.Flags&0xffff | eventPeerClosed
 	if o.manner == mannerUnknown {
 		mode, err := fileMode(r.FD)
 		if err != nil {

@@ -369,3 +369,17 @@ func (deaf) disarm(int32)                    {}
 func (deaf) pollable(int32) bool             { return true }
 func (deaf) run()                            {}
 func (deaf) stop()                           {}
+
+// What is no event of a poll does no harm: to epoll one of these bits is a way of
+// waiting that it would refuse.
+func TestPollOfUnknownEvents(t *testing.T) {
+	onEachWay(t, func(t *testing.T, g *rig) {
+		r, w := newPipe(t)
+		name := g.start(ring.PrepPoll(r, unix.POLLIN|1<<28))
+		g.placed(name, placeWatch)
+		writeAll(t, w, "x")
+		require.EqualValues(t, unix.POLLIN, g.await(name))
+		_, err := g.kernel().Enter()
+		require.NoError(t, err, "it is not lost")
+	})
+}
