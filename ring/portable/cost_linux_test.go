@@ -103,27 +103,33 @@ func BenchmarkReadNoWait(b *testing.B) {
 	}
 }
 
+// openSignalled opens a kernel that signals what has ended.
+func openSignalled(b *testing.B) (k *Kernel, signal chan struct{}) {
+	k, err := Open(Options{})
+	require.NoError(b, err)
+	signal = make(chan struct{}, 1)
+	waited := make(chan struct{})
+	go func() {
+		defer close(waited)
+		k.Wait(func() {
+			select {
+			case signal <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	b.Cleanup(func() {
+		_ = k.Close()
+		<-waited
+	})
+	return k, signal
+}
+
 // BenchmarkWrite is what a worker does.
 func BenchmarkWrite(b *testing.B) {
 	for _, batch := range []int{1, 128} {
 		b.Run(fmt.Sprint(batch), func(b *testing.B) {
-			k, err := Open(Options{})
-			require.NoError(b, err)
-			signal := make(chan struct{}, 1)
-			waited := make(chan struct{})
-			go func() {
-				defer close(waited)
-				k.Wait(func() {
-					select {
-					case signal <- struct{}{}:
-					default:
-					}
-				})
-			}()
-			defer func() {
-				_ = k.Close()
-				<-waited
-			}()
+			k, signal := openSignalled(b)
 			fd := benchFile(b)
 			buf := make([]byte, 4096)
 			b.ReportAllocs()
@@ -152,23 +158,7 @@ func BenchmarkWrite(b *testing.B) {
 func BenchmarkPingPong(b *testing.B) {
 	for _, pairs := range []int{1, 64} {
 		b.Run(fmt.Sprint(pairs), func(b *testing.B) {
-			k, err := Open(Options{})
-			require.NoError(b, err)
-			signal := make(chan struct{}, 1)
-			waited := make(chan struct{})
-			go func() {
-				defer close(waited)
-				k.Wait(func() {
-					select {
-					case signal <- struct{}{}:
-					default:
-					}
-				})
-			}()
-			defer func() {
-				_ = k.Close()
-				<-waited
-			}()
+			k, signal := openSignalled(b)
 			reads, writes := make([]ring.Request, 2*pairs), make([]ring.Request, 2*pairs)
 			for i := range pairs {
 				ends := [2]int32{}

@@ -7,8 +7,8 @@ import (
 )
 
 // FileMode is the type of an open file, in the bits of S_IFMT. It asks no
-// server, which might hang, unless the system lacks statx. See statx(2); unix.Statx would allocate its empty
-// path each time.
+// server, which might hang, unless the system lacks statx. See statx(2); unix.Statx
+// would allocate its empty path each time.
 func FileMode(fd int) (uint32, error) {
 	var st unix.Statx_t
 	var path [1]byte
