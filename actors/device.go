@@ -100,17 +100,9 @@ func (e *engine) pastSaving(p *operation) {
 // deviceFor is where an operation goes, as far as that is known.
 func (e *engine) deviceFor(p *operation) *device {
 	if p.file != nil {
-		return e.deviceOfFile(p.file)
+		return p.file.Payload.device
 	}
 	return e.region(p.region())
-}
-
-// deviceOfFile is where a file is.
-func (e *engine) deviceOfFile(f *file) *device {
-	if d := f.Payload.device; d != nil {
-		return d
-	}
-	return e.region(nil) // it was just created
 }
 
 // region stands for the device of an absolute path.

@@ -204,7 +204,7 @@ func (p *operation) transferClass() {
 // lock, each thread whose request on that ring ends hangs as well, until nothing
 // of the program runs any more.
 func (p *operation) neverWaiting(info *fileInfo) {
-	if info.device == nil || info.device.noNowait {
+	if info.device.noNowait {
 		p.request.Async = true
 		return
 	}

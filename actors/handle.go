@@ -129,7 +129,7 @@ func (e *engine) drop(f *file) {
 // discard closes a descriptor in the blocking lane: closing may block, on a
 // network file system for instance.
 func (e *engine) discard(f *file) {
-	e.lane.close(f.FD, e.deviceOfFile(f))
+	e.lane.close(f.FD, f.Payload.device)
 	e.forgetFile(f)
 }
 
